@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// The rules behind C functions, for compare.py. Each returns 0 or fedagg's error code.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <fedagg/fedagg.hpp>
+#include <fedagg/kernels/isa.hpp>
+
+namespace {
+
+template <class Rule>
+int round(const Rule& rule, const float* const* rows, std::size_t n, std::size_t d, const double* weights, float* out) {
+  fedagg::cohort clients;
+  for (std::size_t i = 0; i < n; ++i)
+    clients.add(std::span<const float>(rows[i], d), {.weight = weights ? weights[i] : 1.0});
+  fedagg::workspace space;
+  return static_cast<int>(fedagg::try_aggregate(rule, clients, std::span<float>(out, d), space));
+}
+
+} // namespace
+
+extern "C" {
+
+const char* peer_isa() { return fedagg::name_of(fedagg::active_isa()); }
+
+int peer_mean(const float* const* rows, std::size_t n, std::size_t d, const double* weights, float* out) {
+  return round(fedagg::mean{}, rows, n, d, weights, out);
+}
+
+int peer_median(const float* const* rows, std::size_t n, std::size_t d, const void*, float* out) {
+  return round(fedagg::median{}, rows, n, d, nullptr, out);
+}
+
+int peer_trimmed_mean(const float* const* rows, std::size_t n, std::size_t d, std::int64_t trim, float* out) {
+  return round(fedagg::trimmed_mean{.trim = trim}, rows, n, d, nullptr, out);
+}
+}

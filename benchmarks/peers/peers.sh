@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# usage: benchmarks/peers/peers.sh [--no-byzfl] [OPTION of compare.py]...
+#
+# Installs NumPy, Flower and ByzFL from PyPI into build/peers/venv, compiles our side with -O2, and times them side by
+# side. ByzFL brings torch, some gigabytes; --no-byzfl does without. Another compiler: CXX=clang++.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. cmake/install-deps.sh
+
+byzfl=yes
+case "${1:-}" in
+  -h | --help)
+    sed -n '3,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit 0
+    ;;
+  --no-byzfl)
+    byzfl=no
+    shift
+    ;;
+esac
+
+fedagg_need g++ python3 python3-venv
+venv=build/peers/venv
+mkdir -p build/peers
+[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+
+install() { # MODULE PACKAGE: what cannot be had is left out of the comparison, which says so
+  "$venv/bin/python" -c "import $1" 2>/dev/null && return
+  echo "installing from PyPI: $2"
+  "$venv/bin/pip" install -q "$2" || echo "going on without: $2"
+}
+install numpy numpy
+install flwr flwr
+[ "$byzfl" = no ] || install byzfl byzfl
+
+library=$PWD/build/peers/libfedagg_peer.so
+"${CXX:-g++}" -std=c++20 -O2 -DNDEBUG -shared -fPIC -Iinclude benchmarks/peers/native.cpp -o "$library"
+exec "$venv/bin/python" benchmarks/peers/compare.py --library "$library" "$@"

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#include "inputs.hpp"
+
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include <sys/stat.h>
+
+#include <fedagg/core/weighting.hpp>
+
+namespace cli {
+
+using fedagg::errc;
+using fedagg::safetensors_file;
+using fedagg::safetensors_tensor;
+
+void check_paths(const aggregate_options& how) {
+  std::map<std::pair<dev_t, ino_t>, std::string> seen;
+  const auto add = [&](const std::string& path, const char* role, const std::string& refused_with) {
+    struct stat about = {};
+    if (::stat(path.c_str(), &about) != 0) return;
+    const auto [at, fresh] = seen.try_emplace({about.st_dev, about.st_ino}, role + in_quotes(path));
+    if (!fresh) usage_error(at->second + " and " + role + in_quotes(path) + " are the same file" + refused_with);
+  };
+  for (const std::string& path : how.files) add(path, "", ": each client may count once");
+  if (!how.base.empty()) add(how.base, "--base ", ": the base is not a client");
+  struct stat about = {};
+  // The output may replace the base, and nothing else.
+  if (::stat(how.output.c_str(), &about) == 0) {
+    const auto found = seen.find({about.st_dev, about.st_ino});
+    if (found != seen.end() && found->second.rfind("--base ", 0) != 0)
+      usage_error("the output " + in_quotes(how.output) + " is the input " + found->second + ": it would replace it");
+  }
+  if (how.report.empty() || how.report == "-") return;
+  if (how.report == how.output) usage_error("--report and --output are the same file " + in_quotes(how.report));
+  seen.try_emplace({about.st_dev, about.st_ino}, "the output " + in_quotes(how.output));
+  add(how.report, "--report ", "");
+}
+
+std::vector<input> open_inputs(std::span<const std::string> paths) {
+  std::vector<input> inputs;
+  inputs.reserve(paths.size());
+  for (const std::string& path : paths) {
+    input& in = inputs.emplace_back();
+    in.path = path;
+    fedagg::file_error error;
+    const errc code = safetensors_file::try_open(path, in.file, error);
+    if (code == errc::ok) continue;
+    if (status_of(code) != status::bad_input) throw failure(error);
+    in.bad = fault{code, {}, error.text()};
+  }
+  return inputs;
+}
+
+void read_weights(const aggregate_options& how, std::vector<input>& inputs) {
+  if (!how.weights.empty()) {
+    std::vector<std::string> parts(1);
+    for (const char c : how.weights)
+      if (c == ',') parts.emplace_back();
+      else parts.back() += c;
+    if (parts.size() != inputs.size())
+      usage_error("--weights has " + std::to_string(parts.size()) + " values for " + std::to_string(inputs.size()) +
+                  " files: one weight per file, in their order");
+    double sum = 0;
+    for (std::size_t k = 0; k < parts.size(); ++k) {
+      double& weight = inputs[k].weight;
+      if (!parse_number(parts[k], weight) || !fedagg::detail::valid_weight(weight))
+        usage_error("--weights: " + in_quotes(parts[k]) + " for " + in_quotes(inputs[k].path) +
+                    " is no weight: a finite number, not negative");
+      sum += weight;
+    }
+    if (!(sum > 0)) usage_error("--weights: all of them are zero");
+  } else if (!how.weights_from.empty()) {
+    for (input& in : inputs) {
+      if (in.bad) continue;
+      const auto found = in.file.metadata().find(how.weights_from);
+      const std::string key = "metadata " + in_quotes(how.weights_from);
+      if (found == in.file.metadata().end()) {
+        in.bad = fault{errc::invalid_weight, {}, in.path + ": has no " + key + " to take its weight from"};
+      } else if (!parse_number(found->second, in.weight) || !fedagg::detail::valid_weight(in.weight)) {
+        in.bad = fault{errc::invalid_weight, {},
+                       in.path + ": its " + key + " is " + in_quotes(found->second.substr(0, 60)) +
+                           ", no weight: a finite number, not negative"};
+        in.weight = 1;
+      }
+    }
+  }
+}
+
+std::optional<fault> difference(const safetensors_file& reference, const safetensors_file& other, bool bytes) {
+  const auto differ = [&](const std::string& tensor, const std::string& text) {
+    return fault{errc::client_layout, tensor,
+                 printable(other.name()) + ": tensor " + in_quotes(tensor) + " " + text + " " + printable(reference.name())};
+  };
+  for (const safetensors_tensor& mine : reference.tensors()) {
+    const safetensors_tensor* const theirs = other.find(mine.name);
+    if (theirs == nullptr) return differ(mine.name, "is missing; it is in");
+    if (theirs->type != mine.type)
+      return differ(mine.name, std::string("is ") + name_of(theirs->type) + ", but " + name_of(mine.type) + " in");
+    if (theirs->shape != mine.shape)
+      return differ(mine.name, "has shape " + shape_text(theirs->shape) + ", but " + shape_text(mine.shape) + " in");
+  }
+  if (other.tensors().size() > reference.tensors().size())
+    for (const safetensors_tensor& theirs : other.tensors())
+      if (reference.find(theirs.name) == nullptr) return differ(theirs.name, "is surplus; it is not in");
+  if (!bytes) return std::nullopt;
+  for (const safetensors_tensor& mine : reference.tensors()) {
+    const fedagg::dtype type = element_type(mine.type);
+    if (is_floating(type) || is_integer(type)) continue;
+    const auto a = reference.bytes(mine), b = other.bytes(*other.find(mine.name));
+    if (!a.empty() && std::memcmp(a.data(), b.data(), a.size()) != 0) {
+      fault f = differ(mine.name, std::string("of type ") + name_of(mine.type) +
+                                      " cannot be aggregated (give --base to keep its value) and differs from that in");
+      f.code = errc::unsupported_element;
+      return f;
+    }
+  }
+  return std::nullopt;
+}
+
+const safetensors_file* most_common(std::span<const input> inputs) {
+  struct group {
+    const safetensors_file* first;
+    std::size_t count;
+  };
+  std::vector<group> groups;
+  for (const input& in : inputs) {
+    if (in.bad) continue;
+    bool found = false;
+    for (group& g : groups)
+      if (!difference(*g.first, in.file, true)) {
+        ++g.count;
+        found = true;
+        break;
+      }
+    if (!found) groups.push_back({&in.file, 1});
+  }
+  const safetensors_file* best = nullptr;
+  std::size_t most = 0;
+  for (const group& g : groups)
+    if (g.count > most) {
+      most = g.count;
+      best = g.first;
+    }
+  return best;
+}
+
+} // namespace cli

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#ifndef FEDAGG_EXAMPLES_CLI_INPUTS_HPP
+#define FEDAGG_EXAMPLES_CLI_INPUTS_HPP
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <fedagg/formats/safetensors.hpp>
+
+#include "common.hpp"
+
+namespace cli {
+
+/// Why a file cannot take part: `text` is about the file, and names the other one where two differ.
+struct fault {
+  fedagg::errc code = fedagg::errc::ok;
+  std::string tensor;
+  std::string text;
+};
+
+/// One client's file.
+struct input {
+  std::string path;
+  fedagg::safetensors_file file;
+  double weight = 1;
+  std::optional<fault> bad;
+};
+
+/// Refuses paths that are the same file, by whatever name, before anything is opened.
+void check_paths(const aggregate_options& how);
+
+/// Opens all files. One that cannot be found or read ends the command; one that is malformed is marked.
+std::vector<input> open_inputs(std::span<const std::string> paths);
+
+/// Fills the weights from the command line or the metadata; a file without a usable one is marked.
+void read_weights(const aggregate_options& how, std::vector<input>& inputs);
+
+/// The first tensor in which `other` differs from `reference`: missing, surplus, of another type or shape; with
+/// `bytes`, also the contents of tensors that no rule computes with.
+std::optional<fault> difference(const fedagg::safetensors_file& reference, const fedagg::safetensors_file& other,
+                                bool bytes);
+
+/// The file that the most files agree with, the first of those; null if there is no usable file.
+const fedagg::safetensors_file* most_common(std::span<const input> inputs);
+
+} // namespace cli
+
+#endif // FEDAGG_EXAMPLES_CLI_INPUTS_HPP

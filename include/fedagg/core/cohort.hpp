@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#ifndef FEDAGG_CORE_COHORT_HPP
+#define FEDAGG_CORE_COHORT_HPP
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include <fedagg/core/model_view.hpp>
+
+namespace fedagg::inline FEDAGG_ABI {
+
+/// What a client says of itself. The weight is a claim (a number of samples, usually); the id is borrowed.
+struct client {
+  double weight = 1;
+  std::string_view id = {};
+};
+
+/// The clients of one round: n models (or updates) that borrow the trainers' memory, with weights and ids.
+/// Adding a client never looks at its memory and never fails on a bad one: what is wrong with it is found, named and
+/// handled by the policy when the cohort is aggregated. Reuse with `clear()` to keep its memory between rounds.
+class cohort {
+public:
+  /// Adds a client whose model is one tensor: an lvalue container, a span or a tensor_view.
+  template <tensor_source S>
+  cohort& add(S&& source, client info = {}) {
+    open();
+    entries_.push_back({{}, any_tensor(fedagg::view(static_cast<S&&>(source))), integers::average});
+    return close(info);
+  }
+
+  /// Adds a client with a model of named tensors.
+  cohort& add(const model_view& model, client info = {}) {
+    open();
+    for (const auto& e : model.entries()) entries_.push_back(e);
+    return close(info);
+  }
+
+  /// Adds every row of an n x d matrix as a client.
+  template <tensor_source S>
+  cohort& add_rows(S&& matrix) {
+    const any_tensor m(fedagg::view(static_cast<S&&>(matrix)));
+    if (m.rank() != 2 || m.status() != errc::ok) {
+      open();
+      entries_.push_back({{}, m, integers::average});
+      return close({});
+    }
+    const std::size_t width[] = {m.shape()[1]};
+    const std::ptrdiff_t stride[] = {m.strides()[1]};
+    for (std::size_t i = 0; i < m.shape()[0]; ++i) {
+      const auto* row = static_cast<const std::byte*>(m.data());
+      if (m.size() != 0)
+        row += static_cast<std::ptrdiff_t>(i) * m.strides()[0] * static_cast<std::ptrdiff_t>(size_of(m.type()));
+      open();
+      entries_.push_back({{}, any_tensor(m.type(), row, width, stride), integers::average});
+      close({});
+    }
+    return *this;
+  }
+
+  /// The global model that the clients started from. Rules that need an origin take differences from it.
+  cohort& base(const model_view& model) {
+    base_.assign(model.entries().begin(), model.entries().end());
+    has_base_ = true;
+    return *this;
+  }
+
+  /// Declares that the rows are updates already (their origin is zero), not models.
+  cohort& updates() noexcept {
+    updates_ = true;
+    return *this;
+  }
+
+  /// Replaces all weights at once: one per client.
+  cohort& weights(std::span<const double> values) {
+    given_weights_.assign(values.begin(), values.end());
+    has_weights_ = true;
+    return *this;
+  }
+
+  std::size_t size() const noexcept { return ends_.size(); }
+  std::span<const named_tensor> tensors(std::size_t i) const noexcept {
+    const std::size_t first = i == 0 ? 0 : ends_[i - 1];
+    return std::span<const named_tensor>(entries_).subspan(first, ends_[i] - first);
+  }
+  double weight(std::size_t i) const noexcept {
+    return has_weights_ && i < given_weights_.size() ? given_weights_[i] : clients_[i].weight;
+  }
+  std::string_view id(std::size_t i) const noexcept { return clients_[i].id; }
+  bool has_base() const noexcept { return has_base_; }
+  bool has_origin() const noexcept { return has_base_ || updates_; }
+  std::span<const named_tensor> base() const noexcept { return base_; }
+  /// `weight_count` if `weights()` was given another number of weights than there are clients.
+  errc status() const noexcept {
+    return has_weights_ && given_weights_.size() != ends_.size() ? errc::weight_count : errc::ok;
+  }
+
+  void clear() noexcept {
+    entries_.clear();
+    ends_.clear();
+    clients_.clear();
+    base_.clear();
+    given_weights_.clear();
+    has_base_ = updates_ = has_weights_ = false;
+  }
+
+private:
+  /// Drops what is left of a client that there was no memory for.
+  void open() noexcept {
+    while (clients_.size() > ends_.size()) clients_.pop_back();
+    while (entries_.size() > (ends_.empty() ? 0 : ends_.back())) entries_.pop_back();
+  }
+  cohort& close(const client& info) {
+    clients_.push_back(info);
+    ends_.push_back(entries_.size());
+    return *this;
+  }
+
+  std::vector<named_tensor> entries_;
+  std::vector<std::size_t> ends_;
+  std::vector<client> clients_;
+  std::vector<named_tensor> base_;
+  std::vector<double> given_weights_;
+  bool has_base_ = false;
+  bool updates_ = false;
+  bool has_weights_ = false;
+};
+
+} // namespace fedagg::inline FEDAGG_ABI
+
+#endif // FEDAGG_CORE_COHORT_HPP

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#ifndef FEDAGG_CORE_ERRC_HPP
+#define FEDAGG_CORE_ERRC_HPP
+
+#include <fedagg/config.hpp>
+
+namespace fedagg::inline FEDAGG_ABI {
+
+/// What went wrong, or why a client was left out. `ok` is zero.
+enum class errc : int {
+  ok = 0,
+  // the caller's
+  empty_cohort,
+  bad_parameter,
+  null_data,
+  size_overflow,
+  layout_mismatch,
+  overlapping_output,
+  weight_count,
+  zero_weight_sum,
+  empty_scope,
+  missing_base,
+  missing_origin,
+  unsupported_element,
+  // the round's
+  too_few_clients,
+  too_many_rejected,
+  weight_majority,
+  overflow,
+  // a client's
+  non_finite,
+  client_layout,
+  invalid_weight,
+  integer_range,
+  // the machine's
+  out_of_memory,
+  executor_failed,
+  rule_failed,
+  // files and configuration
+  file_not_found,
+  file_io,
+  file_truncated,
+  file_format,
+  json_type,
+  unknown_rule,
+};
+
+/// One English sentence for a code, without a full stop; never null.
+constexpr const char* message(errc code) noexcept {
+  switch (code) {
+  case errc::ok:
+    return "ok";
+  case errc::empty_cohort:
+    return "the cohort has no client";
+  case errc::bad_parameter:
+    return "a parameter is outside its range";
+  case errc::null_data:
+    return "null data with a size other than zero";
+  case errc::size_overflow:
+    return "a shape whose number of elements or bytes overflows";
+  case errc::layout_mismatch:
+    return "output and base must have the same tensors: names, element types and shapes";
+  case errc::overlapping_output:
+    return "the output overlaps an input";
+  case errc::weight_count:
+    return "one weight per client";
+  case errc::zero_weight_sum:
+    return "the weights sum to zero";
+  case errc::empty_scope:
+    return "no tensor matches the scope";
+  case errc::missing_base:
+    return "an integer tensor that is kept needs a base to keep it from";
+  case errc::missing_origin:
+    return "this rule needs updates, or models with a base";
+  case errc::unsupported_element:
+    return "a tensor of this element type cannot be aggregated";
+  case errc::too_few_clients:
+    return "too few clients for the rule's condition";
+  case errc::too_many_rejected:
+    return "more clients were rejected than the round may lose";
+  case errc::weight_majority:
+    return "the heaviest clients the rule should survive hold half the weight";
+  case errc::overflow:
+    return "a finite result overflows the output's element type";
+  case errc::non_finite:
+    return "NaN or Inf";
+  case errc::client_layout:
+    return "the client's tensors differ from the output's in name, element type or shape";
+  case errc::invalid_weight:
+    return "a negative or non-finite weight";
+  case errc::integer_range:
+    return "an integer beyond 2^53, which a double cannot hold";
+  case errc::out_of_memory:
+    return "out of memory";
+  case errc::executor_failed:
+    return "the executor did not run every task exactly once";
+  case errc::rule_failed:
+    return "the rule threw an exception";
+  case errc::file_not_found:
+    return "no such file";
+  case errc::file_io:
+    return "the file could not be read or written";
+  case errc::file_truncated:
+    return "the file is shorter than its header says";
+  case errc::file_format:
+    return "not a valid file of this format";
+  case errc::json_type:
+    return "a JSON value of the wrong type, or an unknown key";
+  case errc::unknown_rule:
+    return "no rule of this name";
+  }
+  return "unknown error";
+}
+
+} // namespace fedagg::inline FEDAGG_ABI
+
+#endif // FEDAGG_CORE_ERRC_HPP

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#ifndef FEDAGG_CORE_WORKSPACE_HPP
+#define FEDAGG_CORE_WORKSPACE_HPP
+
+#include <cstddef>
+#include <vector>
+
+#include <fedagg/core/any_tensor.hpp>
+#include <fedagg/core/outcome.hpp>
+
+namespace fedagg::inline FEDAGG_ABI {
+namespace detail {
+
+/// One tensor of the output that takes part, and how the cohort's memory for it is read.
+struct segment {
+  std::size_t tensor = 0;   ///< index in the output
+  std::size_t position = 0; ///< index among the tensors in scope
+  std::size_t size = 0;
+  std::size_t first_task = 0; ///< tasks [first_task, next segment's first_task) are its tiles
+  dtype type = dtype::f32;
+  bool direct = false; ///< all views are dense in the same order: pointers suffice
+  bool keep = false;   ///< copied from the base
+};
+
+/// A range of bytes, to find overlaps.
+struct byte_range {
+  std::size_t first = 0;
+  std::size_t last = 0;
+};
+
+/// Everything a round needs besides its arguments; kept between rounds so that a steady state allocates nothing.
+struct round_buffers {
+  outcome result;
+  std::vector<std::size_t> present;     // clients in use
+  std::vector<errc> fault;              // per client
+  std::vector<std::size_t> fault_place; // per client: where its values are at fault, and how
+  std::vector<double> weights;          // per client in use
+  std::vector<double> coefficients;     // per client in use
+  std::vector<double> sorted_weights;
+  std::vector<std::size_t> order;
+  std::vector<segment> segments;
+  std::vector<const any_tensor*> views;      // segment by segment, one per client in use
+  std::vector<const any_tensor*> base_views; // one per segment, null without a base
+  std::vector<const void*> pointers;         // as `views`
+  std::vector<byte_range> ranges;
+  std::vector<std::byte> scratch;
+  std::vector<unsigned char> slots;
+};
+
+} // namespace detail
+
+/// Memory that a caller keeps between rounds, and the outcome of the last one. Not shared by concurrent calls.
+class workspace {
+public:
+  /// The last call's outcome; valid until the next call with this workspace.
+  const outcome& result() const noexcept { return buffers_.result; }
+
+  /// The library's own.
+  detail::round_buffers& buffers() noexcept { return buffers_; }
+
+private:
+  detail::round_buffers buffers_;
+};
+
+} // namespace fedagg::inline FEDAGG_ABI
+
+#endif // FEDAGG_CORE_WORKSPACE_HPP

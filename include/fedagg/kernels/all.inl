@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// Included by kernels/simd.hpp once per instruction set; in this order, because each builds on those before it.
+
+// clang-format off
+#include <fedagg/kernels/simd.inl>
+#include <fedagg/kernels/convert.inl>
+#include <fedagg/kernels/scan.inl>
+#include <fedagg/kernels/sum.inl>
+#include <fedagg/kernels/square.inl>
+#include <fedagg/kernels/sort.inl>
+#include <fedagg/kernels/lanes.inl>
+#include <fedagg/kernels/window.inl>
+// clang-format on

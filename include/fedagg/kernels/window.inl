@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+// Included by kernels/simd.hpp once per instruction set: the mean of a window of each sorted column.
+
+namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
+
+template <>
+struct window_kernel<FEDAGG_ISA> {
+  using s = simd<FEDAGG_ISA>;
+  using c = convert_kernel<FEDAGG_ISA>;
+  using sorter = sort_kernel<FEDAGG_ISA>;
+  static constexpr std::size_t wide = s::wide;
+  using wide_f64 = vec<double, wide>;
+  template <class T>
+  using image = typename sorter::template image<T>;
+  template <class T>
+  using column = typename sorter::template column<T>;
+
+  /// Sums in double, for a full vector of T.
+  template <class T>
+  struct sums {
+    static constexpr std::size_t parts = sizeof(double) / sizeof(T);
+    wide_f64 part[parts];
+  };
+
+  template <class T>
+  FEDAGG_TARGET static inline void add(sums<T>& total, const column<T>& x) noexcept {
+    FEDAGG_FP_IN_ORDER
+    const column<T> word = s::order_image(x);
+    if constexpr (sizeof(T) == 8) {
+      total.part[0] = FEDAGG_FP_KEEP(total.part[0] + s::template bits<wide_f64>(word));
+    } else {
+      vec<float, wide> half[2];
+      std::memcpy(half, &word, sizeof half);
+      total.part[0] = FEDAGG_FP_KEEP(total.part[0] + s::template convert<wide_f64>(half[0]));
+      total.part[1] = FEDAGG_FP_KEEP(total.part[1] + s::template convert<wide_f64>(half[1]));
+    }
+  }
+
+  /// What one tile's columns have in common.
+  template <class T>
+  struct tile {
+    order_window window;
+    T* out; ///< null: only look
+    tile_mode mode;
+    bool overflow = false;
+    column<T> bad = s::template fill<image<T>, s::template width<T>>(0);
+    wide_f64 huge{}; ///< means of columns of doubles whose sums overflowed
+  };
+
+  /// All-ones where a sum of doubles overflowed, which it may although the mean does not.
+  FEDAGG_TARGET static inline vec<std::int64_t, wide> overflowed(const wide_f64& sum) noexcept {
+    constexpr std::int64_t exponent = 0x7ff0000000000000;
+    return (s::template bits<vec<std::int64_t, wide>>(sum) & exponent) == exponent;
+  }
+
+  /// The means again from parts of the values; only for sums that overflowed, because subnormal values have no parts.
+  FEDAGG_TARGET FEDAGG_COLD static void average_huge(const column<double>* x, order_window w, wide_f64& mean) noexcept {
+    FEDAGG_FP_IN_ORDER
+    double part = 1;
+    while (part * static_cast<double>(w.last - w.first) > 1) part /= 2;
+    wide_f64 sum{};
+    for (std::size_t i = w.first; i < w.last; ++i) {
+      const column<double> word = s::order_image(x[i]);
+      sum =
+          FEDAGG_FP_KEEP(sum + FEDAGG_FP_KEEP(s::template bits<wide_f64>(word) * s::template fill<double, wide>(part)));
+    }
+    auto by = s::template fill<double, wide>(static_cast<double>(w.last - w.first) * part);
+    FEDAGG_FP_HIDE(by);
+    mean = FEDAGG_FP_KEEP(sum / by);
+  }
+
+  /// Writes the means at j; zeros come out positive.
+  template <class T>
+  FEDAGG_TARGET static inline void finish(tile<T>& t, const sums<T>& total, std::size_t j) noexcept {
+    FEDAGG_FP_IN_ORDER
+    constexpr std::size_t width = s::template width<T>;
+    const auto count = static_cast<double>(t.window.last - t.window.first);
+    T result[width];
+#pragma GCC unroll 2
+    for (std::size_t k = 0; k < sums<T>::parts; ++k) {
+      wide_f64 mean = total.part[k];
+      // A reciprocal is exact enough for float (the error is 2^-29 of its last place) and never for double.
+      if constexpr (sizeof(T) == 8) {
+        auto by = s::template fill<double, wide>(count);
+        FEDAGG_FP_HIDE(by);
+        mean = s::pick(overflowed(total.part[k]), t.huge, FEDAGG_FP_KEEP(mean / by));
+        c::store_wide(result + k * wide, mean);
+      } else {
+        mean = FEDAGG_FP_KEEP(mean * s::template fill<double, wide>(1.0 / count));
+        if (t.mode.odd)
+          s::store(result + k * wide, c::round_to_odd(mean));
+        else
+          c::store_wide(result + k * wide, mean);
+      }
+    }
+    auto word = s::template load<column<T>>(result);
+    const auto magnitude = word & static_cast<image<T>>(~(image<T>{1} << (sizeof(T) * 8 - 1)));
+    t.overflow |= s::any(magnitude > sorter::template largest<T>);
+    word = word & (magnitude != image<T>{0});
+    if (!t.out) return;
+    if (t.mode.past_cache && reinterpret_cast<std::uintptr_t>(t.out + j) % s::bytes == 0)
+      s::stream(t.out + j, word);
+    else
+      s::store(t.out + j, word);
+  }
+
+  /// Notes images beyond the finite ones; `low` and `high` are a column's ends.
+  template <class T>
+  FEDAGG_TARGET static inline void check(tile<T>& t, const column<T>& low, const column<T>& high) noexcept {
+    constexpr image<T> largest = sorter::template largest<T>;
+    t.bad = t.bad | (low < static_cast<image<T>>(-largest - 1)) | (high > largest);
+  }
+
+  /// Surely <= n <= N rows: everything in registers, constant indices only.
+  template <std::size_t Surely, std::size_t N, class T>
+  FEDAGG_TARGET FEDAGG_FLATTEN static void small(const T* const* rows, std::size_t n, std::size_t begin,
+                                                 std::size_t end, tile<T>& t) noexcept {
+    constexpr std::size_t width = s::template width<T>;
+    const order_window w = t.window;
+    for (std::size_t j = begin; j < end; j += width) {
+      column<T> x[N];
+#pragma GCC unroll 32
+      for (std::size_t i = 0; i < N; ++i) {
+        x[i] = s::template fill<image<T>, width>(sorter::template largest<T>);
+        if (i < Surely || i < n) {
+          x[i] = s::order_image(s::template load<column<T>>(rows[i] + j));
+          if (j * sizeof(T) % 64 == 0) FEDAGG_PREFETCH(rows[i] + j + 1024 / sizeof(T));
+        }
+      }
+      sorter::template network<N>(x);
+      check(t, x[0], x[N - 1]);
+      sums<T> total{};
+#pragma GCC unroll 32
+      for (std::size_t i = 0; i < N; ++i)
+        if (i >= w.first && i < w.last) add<T>(total, x[i]);
+      if constexpr (sizeof(T) == 8)
+        if (s::any(overflowed(total.part[0]))) {
+          // A copy, because what has an address stays in memory.
+          column<T> again[N];
+#pragma GCC unroll 32
+          for (std::size_t i = 0; i < N; ++i) again[i] = x[i];
+          average_huge(again, w, t.huge);
+        }
+      finish(t, total, j);
+    }
+  }
+
+  /// Any n: the column is gathered in `scratch`, padded(n) vectors, and sorted there.
+  template <class T>
+  FEDAGG_TARGET FEDAGG_NOINLINE static void large(const T* const* rows, std::size_t n, std::size_t begin,
+                                                  std::size_t end, tile<T>& t, column<T>* x) noexcept {
+    constexpr std::size_t width = s::template width<T>;
+    const auto top = s::template fill<image<T>, width>(sorter::template largest<T>);
+    T padding[width];
+    std::memcpy(padding, &top, sizeof padding);
+    for (std::size_t j = begin; j < end; j += width) {
+      sorter::sort_rows(rows, j, n, static_cast<const T*>(padding), x, 1024 / sizeof(T));
+      check(t, x[0], x[sorter::template rows_of<column<T>>(n) - 1]);
+      sums<T> total{};
+      for (std::size_t i = t.window.first; i < t.window.last; ++i) add<T>(total, x[i]);
+      if constexpr (sizeof(T) == 8)
+        if (s::any(overflowed(total.part[0]))) average_huge(x, t.window, t.huge);
+      finish(t, total, j);
+    }
+  }
+
+  /// Full vectors only.
+  template <class T>
+  FEDAGG_TARGET static void full(const T* const* rows, std::size_t n, std::size_t begin, std::size_t end, tile<T>& t,
+                                 column<T>* scratch) noexcept {
+    // Few rungs, because each costs compile time; f16 and bf16 come as float.
+    if constexpr (s::bytes > 16 || sizeof(T) == 4)
+      if (n <= 8) return small<1, 8>(rows, n, begin, end, t);
+    if constexpr (s::bytes > 16) {
+      if (n <= 16) return small<9, 16>(rows, n, begin, end, t);
+      if constexpr (sizeof(T) == 4)
+        if (n <= 20) return small<17, 20>(rows, n, begin, end, t);
+      if constexpr (s::bytes == 64)
+        if (n <= 24) return small<17, 24>(rows, n, begin, end, t);
+    }
+    large(rows, n, begin, end, t, scratch);
+  }
+
+  /// Bytes of scratch (aligned to 64) that `run` needs for n rows: a column and the last coordinates of each row.
+  static constexpr std::size_t scratch_bytes(std::size_t n) noexcept {
+    return (sorter::padded(n) + n) * s::bytes + n * sizeof(void*);
+  }
+
+  /// out[begin..end) = the mean of window w of each sorted column of n rows; null `out` only looks.
+  template <class T>
+  FEDAGG_TARGET static unsigned run(const T* const* rows, std::size_t n, order_window w, std::size_t begin,
+                                    std::size_t end, T* out, tile_mode mode, void* scratch) noexcept {
+    constexpr std::size_t width = s::template width<T>;
+    auto* columns = static_cast<column<T>*>(scratch);
+    tile<T> t{w, out, mode};
+    const std::size_t last = end - (end - begin) % width;
+    full(rows, n, begin, last, t, columns);
+    if (last < end) {
+      // Less than a vector is left: the rows' ends become vectors of their own.
+      auto* ends = reinterpret_cast<T*>(columns + sorter::padded(n));
+      auto** ends_of = reinterpret_cast<const T**>(ends + n * width);
+      for (std::size_t i = 0; i < n; ++i) {
+        std::memset(static_cast<void*>(ends + i * width), 0, s::bytes);
+        std::memcpy(ends + i * width, rows[i] + last, (end - last) * sizeof(T));
+        ends_of[i] = ends + i * width;
+      }
+      T result[width];
+      t.out = out ? result : nullptr;
+      t.mode.past_cache = false;
+      full(static_cast<const T* const*>(ends_of), n, 0, width, t, columns);
+      if (out) std::memcpy(out + last, result, (end - last) * sizeof(T));
+    }
+    if (mode.past_cache) s::fence();
+    return s::any(t.bad) ? saw_non_finite : t.overflow ? saw_overflow : 0;
+  }
+};
+
+} // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl

@@ -1,0 +1,11 @@
+// expect: mutable_model_view|basic_model_view<void>
+// SPDX-License-Identifier: MIT
+#include <vector>
+
+#include <fedagg/rules/mean.hpp>
+
+#ifdef FEDAGG_FAIL_CONTROL
+void f(const fedagg::cohort& c, std::vector<float>& out) { fedagg::aggregate(fedagg::mean{}, c, out); }
+#else
+void f(const fedagg::cohort& c, const std::vector<float>& out) { fedagg::aggregate(fedagg::mean{}, c, out); }
+#endif

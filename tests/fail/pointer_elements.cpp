@@ -1,0 +1,11 @@
+// expect: tensor_source
+// SPDX-License-Identifier: MIT
+#include <vector>
+
+#include <fedagg/core/cohort.hpp>
+
+#ifdef FEDAGG_FAIL_CONTROL
+void f(fedagg::cohort& c, std::vector<int>& x) { c.add(x); }
+#else
+void f(fedagg::cohort& c, std::vector<int*>& x) { c.add(x); }
+#endif

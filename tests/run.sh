@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# usage: tests/run.sh [PRESET]
+#
+# Installs what is missing (Debian and Ubuntu), then configures, builds and tests one preset of CMakePresets.json,
+# `release` unless named.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. cmake/install-deps.sh
+
+preset=${1:-release}
+case "$preset" in
+  -h | --help)
+    sed -n '3,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit 0
+    ;;
+esac
+
+fedagg_need g++ make cmake ninja-build python3 catch2 libeigen3-dev nlohmann-json3-dev libcli11-dev libbenchmark-dev
+fedagg_want libxtensor-dev ccache
+case "$preset" in
+  clang) fedagg_need clang && fedagg_want libomp-dev ;;
+  aarch64) fedagg_need g++-aarch64-linux-gnu qemu-user ;;
+esac
+
+jobs=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc 2>/dev/null || echo 2)}
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# In a log, a build that works is not worth reading; one that fails is.
+quietly() {
+  echo "$*"
+  [ ! -t 1 ] || { "$@" </dev/null; return; }
+  "$@" >"$log" 2>&1 </dev/null || {
+    tail -n 200 "$log" >&2
+    exit 1
+  }
+}
+quietly cmake --preset "$preset"
+quietly cmake --build --preset "$preset" -j "$jobs"
+echo "ctest --preset $preset -j $jobs"
+ctest --preset "$preset" -j "$jobs" </dev/null
