@@ -396,7 +396,11 @@ void memory_budgets(report& to) {
     if (!made) made.emplace(n, d);
     return *made;
   };
-  const auto others = [&](const std::string& name, const auto& rule, std::size_t threads) {
+  // A tile holds 512 coordinates of every client and of the output in double; n^2 is the clients' bookkeeping.
+  const auto tiles = [](std::size_t threads) {
+    return threads * (n + 1) * 512 * sizeof(double) + n * n * sizeof(double);
+  };
+  const auto others = [&](const std::string& name, const auto& rule, std::size_t threads, std::size_t allowed) {
     if (!to.wants(name)) return;
     fedagg::thread_pool pool(threads);
     fedagg::options how;
@@ -407,14 +411,12 @@ void memory_budgets(report& to) {
       fedagg::workspace space;
       require(fedagg::try_aggregate(rule, c.cohort(), out, space, how));
     });
-    // A tile holds 512 coordinates of every client and of the output in double; n^2 is the clients' bookkeeping.
-    const std::size_t allowed = threads * (n + 1) * 512 * sizeof(double) + n * n * sizeof(double);
     to.add(name, {static_cast<double>(bytes) / static_cast<double>(allowed)}, "<=", 1);
   };
-  others("memory / (threads x tile + n^2), mean", fedagg::mean{}, 1);
-  others("memory / (threads x tile + n^2), median", fedagg::median{}, 1);
-  others("memory / (threads x tile + n^2), trimmed", quarter(n), 1);
-  others("memory / (.), trimmed, 2 threads", quarter(n), 2);
+  others("memory / (8 d), mean", fedagg::mean{}, 1, 8 * d);
+  others("memory / (threads x tile + n^2), median", fedagg::median{}, 1, tiles(1));
+  others("memory / (threads x tile + n^2), trimmed", quarter(n), 1, tiles(1));
+  others("memory / (.), trimmed, 2 threads", quarter(n), 2, tiles(2));
   if (const std::string name = "memory / (8 d), mean accumulator"; to.wants(name)) {
     const auto& c = in();
     const fedagg::mutable_model_view out(c.out());

@@ -22,6 +22,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RULES = {"mean": "mean{}", "median": "median{}", "trimmed_mean": "trimmed_mean{.trim = 1}"}
 PROGRAM = """#include <vector>
+#include <fedagg/passes/aggregate.hpp>
 #include <fedagg/rules/{stem}.hpp>
 int main() {{
   std::vector<float> north(1000, 1.0f), south(1000, 2.0f), west(1000, 3.0f), global(1000);

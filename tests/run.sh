@@ -17,7 +17,7 @@ case "$preset" in
 esac
 
 fedagg_need g++ make cmake ninja-build python3 catch2 libeigen3-dev nlohmann-json3-dev libcli11-dev libbenchmark-dev
-fedagg_want libxtensor-dev ccache
+fedagg_want libxtensor-dev ccache python3-venv
 case "$preset" in
   clang) fedagg_need clang && fedagg_want libomp-dev ;;
   aarch64) fedagg_need g++-aarch64-linux-gnu qemu-user ;;
@@ -35,7 +35,20 @@ quietly() {
     exit 1
   }
 }
-quietly cmake --preset "$preset"
+settings=()
+if [ "$preset" = release ]; then
+  # The files are tested against the real package; without it (no network, say) that one test is skipped.
+  python=$PWD/build/python
+  if "$python/bin/python" -c 'import numpy, safetensors' 2>/dev/null || {
+    echo "installing numpy and safetensors (PyPI) into build/python" &&
+      python3 -m venv "$python" && "$python/bin/pip" install -q numpy safetensors
+  } >&2; then
+    settings+=("-DFEDAGG_SAFETENSORS_PYTHON=$python/bin/python")
+  else
+    echo "numpy and safetensors could not be installed: the test formats.interop is skipped" >&2
+  fi
+fi
+quietly cmake --preset "$preset" ${settings[@]+"${settings[@]}"}
 quietly cmake --build --preset "$preset" -j "$jobs"
 echo "ctest --preset $preset -j $jobs"
 ctest --preset "$preset" -j "$jobs" </dev/null

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <fedagg/passes/aggregate.hpp>
 #include <fedagg/rules/mean.hpp>
 
 #include "support/rule_benchmark.hpp"

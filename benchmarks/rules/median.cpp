@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <fedagg/passes/aggregate.hpp>
 #include <fedagg/rules/median.hpp>
 
 #include "support/rule_benchmark.hpp"

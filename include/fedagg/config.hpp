@@ -32,7 +32,12 @@
 #define FEDAGG_INLINE [[gnu::always_inline]] inline
 #define FEDAGG_COLD [[gnu::cold, gnu::noinline]]
 #define FEDAGG_NOINLINE [[gnu::noinline]]
+#if defined(__x86_64__)
+// A user's rule has no target attribute: it is inlined into the kernel that has, or it would run in pieces.
 #define FEDAGG_FLATTEN [[gnu::flatten, gnu::noinline]]
+#else
+#define FEDAGG_FLATTEN [[gnu::noinline]]
+#endif
 #define FEDAGG_PREFETCH(address) __builtin_prefetch(address)
 #else
 #define FEDAGG_INLINE inline
@@ -72,7 +77,8 @@
 // Volatile, or hiding the same value twice is done once, ahead of a loop.
 #if FEDAGG_VECTORS && defined(__x86_64__)
 #define FEDAGG_FP_HIDE(x) asm volatile("" : "+x"(x))
-#elif FEDAGG_VECTORS && defined(__aarch64__)
+#elif FEDAGG_VECTORS && defined(__aarch64__) && defined(__FAST_MATH__)
+// Only where it is needed: g++ 12 fails to allocate registers for it in large functions of this target.
 #define FEDAGG_FP_HIDE(x) asm volatile("" : "+w"(x))
 #else
 #define FEDAGG_FP_HIDE(x) static_cast<void>(x)

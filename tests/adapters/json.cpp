@@ -133,7 +133,12 @@ TEST_CASE("what is wrong is typed, and the text names rule and key") {
   refused(R"({"rule":"trimmed_mean","trim":9007199254740993})", bad_parameter, {"\"trim\""});
   refused(R"({"rule":"trimmed_mean","trim":18446744073709551615})", bad_parameter, {"\"trim\""});
   refused(R"({"rule":"trimmed_mean","trim":1e300})", bad_parameter, {"\"trim\""});
+#ifdef __FAST_MATH__
+  // The parser tells Inf by std::isfinite, which such a build takes for always true.
+  refused(R"({"rule":"trimmed_mean","trim":1e999})", bad_parameter, {"\"trim\""});
+#else
   refused(R"({"rule":"trimmed_mean","trim":1e999})", json_type, {"not valid JSON"});
+#endif
   refused(R"({"rule":"trimmed_mean","fraction":0.75})", bad_parameter, {"\"fraction\" is 0.75", "from 0 to 0.5"});
   refused(R"({"rule":"trimmed_mean","fraction":-0.5})", bad_parameter, {"\"fraction\""});
   refused(R"({"rule":"median","even":"upper"})", bad_parameter, {"median", "\"even\" is \"upper\"", "midpoint, lower"});

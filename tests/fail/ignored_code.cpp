@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include <vector>
 
+#include <fedagg/passes/aggregate.hpp>
 #include <fedagg/rules/mean.hpp>
 
 #pragma GCC diagnostic error "-Wunused-result"

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include <vector>
 
+#include <fedagg/passes/aggregate.hpp>
 #include <fedagg/rules/mean.hpp>
 
 std::vector<float> make();

@@ -123,7 +123,7 @@ void check_scan() {
     for (std::size_t j = 0; j < count; ++j) {
       const T kept = x[j];
       // Inf, a quiet NaN, and the NaN with the smallest payload and the sign.
-      for (const word bad : {exponent, static_cast<word>(exponent | exponent >> 1), static_cast<word>(~word{0} << (sizeof(T) * 8 - 1) | exponent | 1u)}) {
+      for (const word bad : {exponent, static_cast<word>(exponent | exponent >> 1), static_cast<word>(word{1} << (sizeof(T) * 8 - 1) | exponent | word{1})}) {
         x[j] = std::bit_cast<T>(bad);
         wrong += !found();
       }

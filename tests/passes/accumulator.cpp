@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fedagg/passes/accumulator.hpp>
 
+#include <fedagg/passes/aggregate.hpp>
 #include <fedagg/rules/mean.hpp>
 
 #include "support/numeric.hpp"

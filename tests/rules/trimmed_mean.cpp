@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <fedagg/rules/trimmed_mean.hpp>
 
+#include <fedagg/passes/aggregate.hpp>
+
 #include "support/numeric.hpp"
 
 using namespace numeric;

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include <fedagg/passes/aggregate.hpp>
 #include <fedagg/rules/mean.hpp>
 #include <fedagg/rules/median.hpp>
 #include <fedagg/rules/trimmed_mean.hpp>

@@ -7,8 +7,8 @@
 #include <span>
 #include <tuple>
 
+#include <fedagg/core/rule.hpp>
 #include <fedagg/core/weighting.hpp>
-#include <fedagg/passes/aggregate.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
 
