@@ -11,6 +11,14 @@ struct convert_kernel<FEDAGG_ISA> {
   using wide_f32 = vec<float, wide>;
   using wide_i32 = vec<std::int32_t, wide>;
 
+  /// p may be unaligned, as tensors in files can be.
+  template <class T>
+  static inline T element_at(const T* p, std::size_t i) noexcept {
+    T x;
+    std::memcpy(&x, p + i, sizeof x);
+    return x;
+  }
+
   // `wide` elements of any floating type as double: exact.
   FEDAGG_TARGET static inline wide_f64 load_wide(const double* p) noexcept { return s::template load<wide_f64>(p); }
   FEDAGG_TARGET static inline wide_f64 load_wide(const float* p) noexcept {
@@ -32,7 +40,7 @@ struct convert_kernel<FEDAGG_ISA> {
     }
 #else
     wide_f64 r;
-    for (std::size_t i = 0; i < wide; ++i) r[i] = static_cast<double>(to_float(p[i]));
+    for (std::size_t i = 0; i < wide; ++i) r[i] = static_cast<double>(to_float(element_at(p, i)));
     return r;
 #endif
   }
@@ -122,7 +130,7 @@ struct convert_kernel<FEDAGG_ISA> {
   FEDAGG_TARGET static void widen(const T* from, std::size_t count, float* to) noexcept {
     std::size_t j = 0;
     for (; j + wide <= count; j += wide) s::store(to + j, s::template convert<wide_f32>(load_wide(from + j)));
-    for (; j < count; ++j) to[j] = to_float(from[j]);
+    for (; j < count; ++j) to[j] = to_float(element_at(from, j));
   }
 
   /// Rounds `count` doubles to a floating type known at run time; false if one overflows it.
