@@ -17,10 +17,14 @@
 #include <fedagg/fedagg.hpp>
 #include <fedagg/kernels/isa.hpp>
 #include <fedagg/passes/accumulator.hpp>
+#include <fedagg/passes/gram.hpp>
 #include <fedagg/passes/rows.hpp>
+#include <fedagg/rules/meamed.hpp>
+#include <fedagg/rules/phocas.hpp>
 
 #include "support/clients.hpp"
 #include "support/counted_memory.hpp"
+#include "support/fma_loop.hpp"
 #include "support/machine.hpp"
 #include "support/read_loop.hpp"
 
@@ -119,7 +123,7 @@ public:
     if (how_.list) return 0;
     if (!bandwidths_.empty()) std::printf("\nthe best read loop on each set of buffers:\n");
     for (const std::string& line : bandwidths_) std::printf("  %s\n", line.c_str());
-    std::printf("\nnot measured, because the library has no such thing yet: int8 with a scale per client, gram, secure "
+    std::printf("\nnot measured, because the library has no such thing yet: int8 with a scale per client, secure "
                 "masking\n");
     const auto shorts = std::count_if(verdicts_.begin(), verdicts_.end(), [](const verdict& v) { return !v.ok(); });
     std::printf("%zu budgets, %td short, load %s\n", verdicts_.size(), shorts, bench::load().c_str());
@@ -212,6 +216,20 @@ public:
   }
 
   void read() { read(loop()); }
+
+  /// Our time over that of one read.
+  template <class F>
+  void measure_times(const std::string& name, double bar, const F& ours) {
+    ours();
+    loop();
+    std::vector<double> ratios;
+    for (int round = 0; round < to_.how().rounds; ++round) {
+      const auto best = take_turns(
+          turns(), alone, [&] { read(); }, ours);
+      ratios.push_back(best.ours / best.reference);
+    }
+    to_.add(name, ratios, "<=", bar);
+  }
 
   /// Two threads share the read as they share a rule's work: tiles of columns, taken one by one.
   void read(fedagg::thread_pool& pool) {
@@ -389,6 +407,104 @@ void selection_budgets(report& to) {
   against("columns trimmed mean f32" + suffix, quarter(n), nth_trimmed_mean);
 }
 
+/// What the values nearest a centre cost beyond sorting: the time over the trimmed mean's.
+void nearest_budgets(report& to) {
+  constexpr std::size_t n = 20, d = 1000000;
+  std::optional<bench::clients<float>> made;
+  const auto over_trimmed = [&](const char* what, const auto& rule) {
+    const std::string name = named(std::string(what) + " / trimmed mean f32", n, best_isa());
+    if (!to.wants(name)) return;
+    if (!made) made.emplace(n, d, to.how().offset);
+    fedagg::use_isa(best_isa());
+    fedagg::workspace space;
+    const fedagg::mutable_model_view out(made->out());
+    const auto trimmed = [&] { require(fedagg::try_aggregate(quarter(n), made->cohort(), out, space)); };
+    const auto ours = [&] { require(fedagg::try_aggregate(rule, made->cohort(), out, space)); };
+    ours();
+    std::vector<double> ratios;
+    for (int round = 0; round < to.how().rounds; ++round) {
+      const auto best = take_turns(3, alone, trimmed, ours);
+      ratios.push_back(best.ours / best.reference);
+    }
+    to.add(name, ratios, "<=", 2.5);
+  };
+  over_trimmed("meamed", fedagg::meamed{.f = n / 4});
+  over_trimmed("phocas", fedagg::phocas{.f = n / 4});
+}
+
+/// What geometric rules and chains cost beyond the two passes that they stand on.
+void geometric_budgets(report& to) {
+  constexpr std::size_t n = 20, d = 1000000;
+  const isa which = best_isa();
+  std::optional<bench::clients<float>> made;
+  fedagg::cohort updates;
+  const auto over_passes = [&](const char* what, const auto& rule) {
+    const std::string name = named(std::string(what) + " f32 / (gram + combine)", n, which);
+    if (!to.wants(name)) return;
+    if (!made) {
+      made.emplace(n, d, to.how().offset);
+      updates = made->cohort();
+      updates.updates();
+    }
+    fedagg::use_isa(which);
+    fedagg::workspace space;
+    fedagg::gram_table table;
+    const fedagg::mutable_model_view out(made->out());
+    const auto passes = [&] {
+      require(fedagg::try_gram(updates, table));
+      require(fedagg::try_aggregate(fedagg::mean{}, updates, out, space));
+    };
+    const auto ours = [&] { require(fedagg::try_aggregate(rule, updates, out, space)); };
+    ours();
+    passes();
+    std::vector<double> ratios;
+    for (int round = 0; round < to.how().rounds; ++round) {
+      const auto best = take_turns(3, alone, passes, ours);
+      ratios.push_back(best.ours / best.reference);
+    }
+    to.add(name, ratios, "<=", 1.25);
+  };
+  over_passes("multi_krum", fedagg::multi_krum{.f = 4});
+  over_passes("geometric_median", fedagg::geometric_median{});
+  over_passes("centered_clipping", fedagg::centered_clipping{.tau = 500, .iterations = 3});
+  over_passes("nnm | krum", fedagg::nnm{.f = 4} | fedagg::krum{.f = 4});
+  over_passes("arc | nnm | multi_krum", fedagg::arc{.f = 4} | fedagg::nnm{.f = 4} | fedagg::multi_krum{.f = 4});
+}
+
+/// All inner products: against one read of the clients where memory bounds them, against multiplications in registers
+/// where those do.
+void gram_budgets(report& to) {
+  const isa which = best_isa();
+  fedagg::gram_table table;
+  for (const std::size_t n : {std::size_t{20}, std::size_t{32}}) {
+    const std::string name = named("gram f32 / one read", n, which);
+    if (!to.wants(name)) continue;
+    fedagg::use_isa(which);
+    field<float> in(to, n, 1000000);
+    fedagg::cohort updates = in.clients().cohort();
+    updates.updates();
+    in.measure_times(name, 2.5, [&] { require(fedagg::try_gram(updates, table)); });
+  }
+  constexpr std::size_t n = 100, d = 1 << 18;
+  const std::string name = named("gram f32 / peak of f64 products", n, which);
+  if (!to.wants(name)) return;
+  fedagg::use_isa(which);
+  const bench::clients<float> in(n, d, to.how().offset);
+  fedagg::cohort updates = in.cohort();
+  updates.updates();
+  const bench::fma_loop peak = bench::fma_loop_of(which);
+  const std::size_t products = n * (n + 1) / 2 * d;
+  const auto multiply = [&] { sink = static_cast<std::uint64_t>(peak.run(products / peak.products)); };
+  const auto ours = [&] { require(fedagg::try_gram(updates, table)); };
+  ours();
+  std::vector<double> ratios;
+  for (int round = 0; round < to.how().rounds; ++round) {
+    const auto best = take_turns(2, alone, multiply, ours);
+    ratios.push_back(best.reference / best.ours);
+  }
+  to.add(name, ratios, ">=", 0.5);
+}
+
 void memory_budgets(report& to) {
   constexpr std::size_t n = 20, d = 1 << 20;
   std::optional<bench::clients<float>> made;
@@ -468,6 +584,9 @@ void run(report& to) {
     both("columns trimmed mean f32", quarter(n));
   }
   selection_budgets(to);
+  nearest_budgets(to);
+  gram_budgets(to);
+  geometric_budgets(to);
   memory_budgets(to);
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Times fedagg's mean, median and trimmed mean beside NumPy's, Flower's and ByzFL's, on the same arrays.
+"""Times fedagg's rules beside NumPy's, Flower's and ByzFL's, on the same arrays.
 
 usage: compare.py --library FILE [--n N] [--d D] [--trim K] [--rounds R] [--only TEXT] [--skip TEXT] [--json FILE]
 
@@ -28,6 +28,8 @@ import numpy as np
 
 U = 2.0 ** -24  # half a unit in the last place of a float, relative
 EXPECTED_OVER_NUMPY = 40.0
+EXPECTED_OVER_BYZFL = 20.0  # the faster of its two back ends, for the rules below
+GEOMETRIC = ("krum", "multi_krum", "nnm + median", "geometric_median", "meamed")
 
 
 class Native:
@@ -62,9 +64,16 @@ class Native:
     def trimmed_mean(self, trim):
         return self.call("peer_trimmed_mean", ctypes.c_int64(trim))
 
+    def with_f(self, name, f):
+        return self.call("peer_" + name, ctypes.c_int64(f))
+
+    def geometric_median(self):
+        return self.call("peer_geometric_median", None)
+
 
 class Case:
-    """One rule of ours and what others call the same; `bound` gives the largest admissible difference."""
+    """One rule of ours and what others call the same; `bound` gives the largest admissible difference, or is None where
+    the others' rule is another one under the same name."""
 
     def __init__(self, name, ours, bound):
         self.name, self.ours, self.bound, self.peers = name, ours, bound, []
@@ -105,6 +114,16 @@ def midpoint_bound(rows):
         # Theirs: a rounded sum and an exact half; or, as torch interpolates, a rounded difference of which half is
         # added with one more rounding. Ours: one rounding.
         return U * (2 * np.abs(np.mean(x, axis=0)) + (x[-1] - x[0]) / 2)
+
+    return bound
+
+
+def selection_bound(rows):
+    n = rows.shape[0]
+
+    def bound(part):
+        # Means of some of the rows, and then, of the mixed ones, a midpoint: n + 3 roundings of at most the largest.
+        return (n + 3) * U * np.max(np.abs(rows[:, part].astype(np.float64)), axis=0)
 
     return bound
 
@@ -173,11 +192,19 @@ def byzfl_peers(cases, rows, trim):
         cases["mean"].against(f"byzfl, Average, {name}", bind(byzfl.Average()))
         cases["median"].against(f"byzfl, Median, {name}", bind(byzfl.Median()))
         cases["trimmed mean"].against(f"byzfl, TrMean, {name}", bind(byzfl.TrMean(f=trim)))
+        cases["krum"].against(f"byzfl, Krum, {name}", bind(byzfl.Krum(f=trim)))
+        cases["multi_krum"].against(f"byzfl, MultiKrum, {name}", bind(byzfl.MultiKrum(f=trim)))
+        cases["geometric_median"].against(f"byzfl, GeometricMedian, {name}", bind(byzfl.GeometricMedian()))
+        cases["meamed"].against(f"byzfl, Meamed, {name}", bind(byzfl.Meamed(f=trim)))
+        mix, median = byzfl.NNM(f=trim), byzfl.Median()
+        cases["nnm + median"].against(f"byzfl, NNM and Median, {name}", bind(lambda v, mix=mix, median=median: median(mix(v))))
     return f"byzfl with torch {torch.__version__}"
 
 
 def agree(case, theirs, ours, rows):
     """The largest difference as a share of what rounding allows; infinite for another shape or for NaN."""
+    if case.bound is None:
+        return 0.0 if theirs.shape == ours.shape and np.all(np.isfinite(theirs)) else float("inf")
     if theirs.shape != ours.shape:
         return float("inf")
     worst = 0.0
@@ -220,8 +247,8 @@ def run(case, n, rounds, report):
         ours = statistics.median(o for _, o in times[name])
         ratio = statistics.median(t / o for t, o in times[name])
         verdict = "agrees" if share <= 1 else "DIFFERS"
-        print(f"  {name:36} {mine * 1e3:10.1f} ms, fedagg {ours * 1e3:8.1f} ms: {ratio:6.1f} x   {verdict}, "
-              f"{share:.2f} of the rounding allowed", flush=True)
+        verdict += f", {share:.2f} of the rounding allowed" if case.bound else ": another rule of this name"
+        print(f"  {name:36} {mine * 1e3:10.1f} ms, fedagg {ours * 1e3:8.1f} ms: {ratio:6.1f} x   {verdict}", flush=True)
         report.append({"rule": case.name, "peer": name, "seconds": mine, "fedagg_seconds": ours, "ratio": ratio,
                        "agrees": share <= 1, "share_of_bound": share})
 
@@ -251,6 +278,12 @@ def main():
         "mean": Case("mean", native.mean, weighted_bound(rows, [1] * n)),
         "median": Case("median", native.median, midpoint_bound(rows)),
         "trimmed mean": Case("trimmed mean", lambda: native.trimmed_mean(trim), trimmed_bound(rows, trim)),
+        "krum": Case("krum", lambda: native.with_f("krum", trim), lambda part: np.zeros(rows[0, part].shape)),
+        "multi_krum": Case("multi_krum", lambda: native.with_f("multi_krum", trim), selection_bound(rows)),
+        "nnm + median": Case("nnm + median", lambda: native.with_f("nnm_median", trim), selection_bound(rows)),
+        # ByzFL's is three smoothed steps from zero.
+        "geometric_median": Case("geometric_median", native.geometric_median, None),
+        "meamed": Case("meamed", lambda: native.with_f("meamed", trim), selection_bound(rows)),
     }
     versions = [f"numpy {np.__version__}"]
     numpy_peers(cases, rows, weights, trim)
@@ -275,6 +308,12 @@ def main():
         print(f"\ntrimmed mean, expected >= {EXPECTED_OVER_NUMPY:.0f} x NumPy's at n = 20, d = 10^7")
     for r in over:
         print(f"  {r['peer']:36} {r['ratio']:6.1f} x   {'ok' if r['ratio'] >= EXPECTED_OVER_NUMPY else 'short'}")
+    if any(r["rule"] in GEOMETRIC for r in report):
+        print(f"\nexpected >= {EXPECTED_OVER_BYZFL:.0f} x the faster of ByzFL's back ends at n = 20, d = 10^6, f = 4")
+    for rule in GEOMETRIC:
+        ratios = [r["ratio"] for r in report if r["rule"] == rule]
+        if ratios:
+            print(f"  {rule:36} {min(ratios):6.1f} x   {'ok' if min(ratios) >= EXPECTED_OVER_BYZFL else 'short'}")
     sys.exit(0 if all(r["agrees"] for r in report) else 1)
 
 

@@ -13,6 +13,7 @@ namespace {
 template <class Rule>
 int round(const Rule& rule, const float* const* rows, std::size_t n, std::size_t d, const double* weights, float* out) {
   fedagg::cohort clients;
+  clients.updates();
   for (std::size_t i = 0; i < n; ++i)
     clients.add(std::span<const float>(rows[i], d), {.weight = weights ? weights[i] : 1.0});
   fedagg::workspace space;
@@ -35,5 +36,25 @@ int peer_median(const float* const* rows, std::size_t n, std::size_t d, const vo
 
 int peer_trimmed_mean(const float* const* rows, std::size_t n, std::size_t d, std::int64_t trim, float* out) {
   return round(fedagg::trimmed_mean{.trim = trim}, rows, n, d, nullptr, out);
+}
+
+int peer_krum(const float* const* rows, std::size_t n, std::size_t d, std::int64_t f, float* out) {
+  return round(fedagg::krum::byzfl(f), rows, n, d, nullptr, out);
+}
+
+int peer_multi_krum(const float* const* rows, std::size_t n, std::size_t d, std::int64_t f, float* out) {
+  return round(fedagg::multi_krum::byzfl(f), rows, n, d, nullptr, out);
+}
+
+int peer_nnm_median(const float* const* rows, std::size_t n, std::size_t d, std::int64_t f, float* out) {
+  return round(fedagg::nnm{.f = f} | fedagg::median{}, rows, n, d, nullptr, out);
+}
+
+int peer_geometric_median(const float* const* rows, std::size_t n, std::size_t d, const void*, float* out) {
+  return round(fedagg::geometric_median{}, rows, n, d, nullptr, out);
+}
+
+int peer_meamed(const float* const* rows, std::size_t n, std::size_t d, std::int64_t f, float* out) {
+  return round(fedagg::meamed{.f = f}, rows, n, d, nullptr, out);
 }
 }

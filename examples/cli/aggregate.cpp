@@ -67,6 +67,7 @@ public:
   explicit job(const aggregate_options& how) : how_(how), rule_(rule_of(how)) {
     if (how.on_bad_client == "propagate" && !is_linear(rule_))
       usage_error("--on-bad-client propagate is for rules that are sums, such as mean, not for " + std::string(rule_.name()));
+    if (how.updates && !how.base.empty()) usage_error("--updates are taken from zero, so that there is no --base");
     if (how.integers == "keep" && how.base.empty()) usage_error("--integers keep needs a --base to keep them from");
     check_paths(how);
     if (how.on_bad_client == "reject") options_.on_bad_client = fedagg::bad_client::reject;
@@ -98,6 +99,10 @@ private:
       fedagg::file_error error;
       if (safetensors_file::try_open(how_.base, base_, error) != errc::ok) throw failure(error);
     }
+    if (!how_.trusted.empty()) {
+      fedagg::file_error error;
+      if (safetensors_file::try_open(how_.trusted, trusted_, error) != errc::ok) throw failure(error);
+    }
     inputs_ = open_inputs(how_.files);
     read_weights(how_, inputs_);
     compare();
@@ -127,9 +132,15 @@ private:
       // The first one ends the command with its text.
       if (rejects || first != &in) note((rejects ? "left out: " : "") + in.bad->text);
     }
-    if (first == nullptr) return;
+    if (first == nullptr) return compare_trusted();
     if (!rejects) throw failure(first->bad->code, first->bad->text);
     if (reference_ == nullptr) throw failure(status::refused, errc::too_few_clients, "no file is left");
+    compare_trusted();
+  }
+
+  void compare_trusted() const {
+    if (how_.trusted.empty()) return;
+    if (const auto wrong = difference(*reference_, trusted_, false)) throw failure(wrong->code, wrong->text);
   }
 
   bool is_computed(const safetensors_tensor& tensor) const {
@@ -172,6 +183,8 @@ private:
     for (const input& in : inputs_)
       cohort.add(in.bad ? nothing_alike : in_order(in.file), {.weight = in.weight, .id = in.path});
     if (!how_.base.empty()) cohort.base(in_order(base_));
+    if (!how_.trusted.empty()) cohort.trusted(in_order(trusted_));
+    if (how_.updates) cohort.updates();
 
     fedagg::thread_pool pool(how_.threads);
     watched executor(pool, line_);
@@ -293,6 +306,7 @@ private:
   interruptible signals_;
   progress line_;
   safetensors_file base_;
+  safetensors_file trusted_;
   std::vector<input> inputs_;
   const safetensors_file* reference_ = nullptr;
   fedagg::safetensors_writer writer_;

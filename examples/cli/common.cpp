@@ -20,11 +20,15 @@ status status_of(errc code) noexcept {
   case errc::weight_count:
   case errc::missing_base:
   case errc::missing_origin:
+  case errc::missing_trusted:
+  case errc::missing_history:
   case errc::unknown_rule: return status::usage;
   case errc::too_few_clients:
   case errc::too_many_rejected:
   case errc::weight_majority:
   case errc::zero_weight_sum:
+  case errc::search_limit:
+  case errc::no_client_selected:
   case errc::overflow: return status::refused;
   case errc::file_not_found:
   case errc::file_io: return status::io;
@@ -62,10 +66,14 @@ const char* code_name(errc code) noexcept {
   case errc::empty_scope: return "empty_scope";
   case errc::missing_base: return "missing_base";
   case errc::missing_origin: return "missing_origin";
+  case errc::missing_trusted: return "missing_trusted";
+  case errc::missing_history: return "missing_history";
   case errc::unsupported_element: return "unsupported_element";
   case errc::too_few_clients: return "too_few_clients";
   case errc::too_many_rejected: return "too_many_rejected";
   case errc::weight_majority: return "weight_majority";
+  case errc::search_limit: return "search_limit";
+  case errc::no_client_selected: return "no_client_selected";
   case errc::overflow: return "overflow";
   case errc::non_finite: return "non_finite";
   case errc::client_layout: return "client_layout";

@@ -68,6 +68,7 @@ struct aggregate_options {
   std::string rule_json;
   std::vector<std::pair<std::string, std::string>> parameters; // as typed
   std::string base;
+  std::string trusted;
   std::string weights;
   std::string weights_from;
   std::string on_bad_client = "fail";
@@ -76,6 +77,7 @@ struct aggregate_options {
   std::string output;
   std::vector<std::string> files;
   unsigned threads = 0;
+  bool updates = false;
 };
 void aggregate(const aggregate_options& how);
 

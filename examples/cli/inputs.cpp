@@ -25,6 +25,7 @@ void check_paths(const aggregate_options& how) {
   };
   for (const std::string& path : how.files) add(path, "", ": each client may count once");
   if (!how.base.empty()) add(how.base, "--base ", ": the base is not a client");
+  if (!how.trusted.empty()) add(how.trusted, "--trusted ", ": the trusted row is the server's own");
   struct stat about = {};
   // The output may replace the base, and nothing else.
   if (::stat(how.output.c_str(), &about) == 0) {

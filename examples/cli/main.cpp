@@ -102,6 +102,8 @@ int run(int argc, char** argv) {
                    ->excludes(rule_json)
                    ->group("Parameters of the rules");
   aggregate->add_option("--base", how.base, "The model the sites started from; may be the output")->type_name("FILE");
+  aggregate->add_option("--trusted", how.trusted, "The server's own row, for rules that need one (fltrust)")->type_name("FILE");
+  aggregate->add_flag("--updates", how.updates, "The files are updates, not models: their origin is zero");
   auto* weights = aggregate->add_option("--weights", how.weights, "One weight per file, in their order")->type_name("W,W,...");
   aggregate->add_option("--weights-from", how.weights_from, "The key of each file's metadata that holds its weight")
       ->type_name("KEY")
@@ -173,7 +175,8 @@ int main(int argc, char** argv) {
     cli::note(e.what());
   }
   // A full disk or a closed pipe behind the standard output is not success.
-  if (std::fflush(stdout) != 0 && result == 0) {
+  // A write that failed before the last one is only told by the stream's mark.
+  if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && result == 0) {
     cli::note("cannot write to the standard output");
     result = static_cast<int>(cli::status::io);
   }

@@ -39,7 +39,7 @@
 // With one instruction set nothing depends on it, and g++ 12 for AArch64 ends in an internal error on some such kernels.
 #define FEDAGG_FLATTEN [[gnu::noinline]]
 #endif
-#define FEDAGG_PREFETCH(address) __builtin_prefetch(address)
+#define FEDAGG_PREFETCH(address) __builtin_prefetch(address, 0, 2)
 #else
 #define FEDAGG_INLINE inline
 #define FEDAGG_COLD
@@ -50,9 +50,11 @@
 
 // Sums are added in the order written and products are rounded where the source says so, whatever the build's flags:
 // FEDAGG_FP_KEEP(x) stops reassociation across x and contraction of a product in it; clang needs FEDAGG_FP_IN_ORDER as
-// the first statement of the function instead, and under -ffast-math, whose contraction ignores that, a value hidden too.
+// the first statement of the block instead, and under -ffast-math, whose contraction ignores that, a value hidden too.
+// FEDAGG_FP_FUSED stands where contraction is welcome, because the products are exact.
 #if defined(__clang__)
 #define FEDAGG_FP_IN_ORDER _Pragma("clang fp reassociate(off) contract(off)")
+#define FEDAGG_FP_FUSED _Pragma("clang fp reassociate(off) contract(fast)")
 #if defined(__FAST_MATH__) && FEDAGG_VECTORS && (defined(__x86_64__) || defined(__aarch64__))
 // Numbered, because one stands inside another.
 #define FEDAGG_FP_KEEP(...) FEDAGG_DETAIL_KEEP(__COUNTER__, __VA_ARGS__)
@@ -68,9 +70,11 @@
 #endif
 #elif defined(__GNUC__) && __GNUC__ >= 12 && FEDAGG_VECTORS
 #define FEDAGG_FP_IN_ORDER
+#define FEDAGG_FP_FUSED
 #define FEDAGG_FP_KEEP(...) __builtin_assoc_barrier(__VA_ARGS__)
 #else
 #define FEDAGG_FP_IN_ORDER
+#define FEDAGG_FP_FUSED
 #define FEDAGG_FP_KEEP(...) (__VA_ARGS__)
 #endif
 

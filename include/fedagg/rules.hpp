@@ -7,14 +7,49 @@
 #include <tuple>
 
 #include <fedagg/config.hpp>
+#include <fedagg/rules/bulyan.hpp>
+#include <fedagg/rules/centered_clipping.hpp>
+#include <fedagg/rules/cge.hpp>
+#include <fedagg/rules/fltrust.hpp>
+#include <fedagg/rules/foolsgold.hpp>
+#include <fedagg/rules/geometric_median.hpp>
+#include <fedagg/rules/krum.hpp>
+#include <fedagg/rules/mda.hpp>
+#include <fedagg/rules/meamed.hpp>
 #include <fedagg/rules/mean.hpp>
 #include <fedagg/rules/median.hpp>
+#include <fedagg/rules/monna.hpp>
+#include <fedagg/rules/multi_krum.hpp>
+#include <fedagg/rules/norm_bounding.hpp>
+#include <fedagg/rules/phocas.hpp>
+#include <fedagg/rules/robust_learning_rate.hpp>
+#include <fedagg/rules/sign_guard.hpp>
+#include <fedagg/rules/sign_majority.hpp>
 #include <fedagg/rules/trimmed_mean.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
 
 /// Every rule that needs only the standard library: laws, documentation and run-time choice iterate over it.
-using rule_list = std::tuple<mean, median, trimmed_mean>;
+using rule_list = std::tuple<
+    bulyan,
+    centered_clipping,
+    cge,
+    fltrust,
+    foolsgold,
+    geometric_median,
+    krum,
+    mda,
+    meamed,
+    mean,
+    median,
+    monna,
+    multi_krum,
+    norm_bounding,
+    phocas,
+    robust_learning_rate,
+    sign_guard,
+    sign_majority,
+    trimmed_mean>;
 
 } // namespace fedagg::inline FEDAGG_ABI
 

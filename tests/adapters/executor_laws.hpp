@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include <fedagg/fedagg.hpp>
@@ -75,7 +74,7 @@ void carries_the_first_exception(Executor& run) {
 }
 #endif
 
-/// One round of every rule: the executor must not change a bit.
+/// A round of a rule for each pass: the executor must not change a bit. tests/laws has every rule on one executor.
 template <class Executor>
 void same_bits_as_serial(Executor& run) {
   constexpr std::size_t clients = 9, size = 20011;
@@ -89,9 +88,9 @@ void same_bits_as_serial(Executor& run) {
   models[4][size - 3] = std::bit_cast<float>(0x7fc00000u);
   fedagg::cohort cohort;
   for (std::size_t i = 0; i < clients; ++i) cohort.add(models[i], {.weight = 1.0 + static_cast<double>(i) / 7});
-  const auto compare = [&](auto rule) {
-    DYNAMIC_SECTION("same bits as serial: " << decltype(rule)::name) {
-      if constexpr (requires { rule.trim; }) rule.trim = 2;
+  cohort.updates();
+  const auto compare = [&](const auto& rule) {
+    DYNAMIC_SECTION("same bits as serial: " << rule.name) {
       std::vector<float> serial(size), parallel(size);
       const auto a = fedagg::aggregate(rule, cohort, serial, {.grain = 1000});
       const auto b = fedagg::aggregate(rule, cohort, parallel, {.executor = run, .grain = 1000});
@@ -103,7 +102,13 @@ void same_bits_as_serial(Executor& run) {
       CHECK(different == 0);
     }
   };
-  std::apply([&](auto... rule) { (compare(rule), ...); }, fedagg::rule_list{});
+  compare(fedagg::mean{});
+  compare(fedagg::median{});
+  compare(fedagg::trimmed_mean{.trim = 2});
+  compare(fedagg::sign_majority{});
+  compare(fedagg::cge{.f = 1});
+  compare(fedagg::krum{.f = 1});
+  compare(fedagg::nnm{.f = 1} | fedagg::median{});
 }
 
 /// All of it, for one executor.

@@ -324,6 +324,72 @@ class Base(Case):
                  "aggregate", "--rule", "mean", "-o", "x", *files)
 
 
+class Geometry(Case):
+    """Rules that compare the files with each other."""
+
+    FLOATING = ("F64", "F32", "F16", "BF16")
+
+    def updates(self, models, base=None):
+        """The floating tensors of each model as one vector, from the base if there is one."""
+        flat = []
+        for m in models:
+            values = []
+            for name in sorted(m):
+                if m[name][0] in self.FLOATING:
+                    zero = base[name][2] if base else [0] * len(m[name][2])
+                    values += [x - z for x, z in zip(m[name][2], zero)]
+            flat.append(values)
+        return flat
+
+    @staticmethod
+    def distance(x, y):
+        return math.fsum((a - b) ** 2 for a, b in zip(x, y))
+
+    def test_krum_takes_the_file_with_the_nearest_neighbours(self):
+        models, files = self.sites(7)
+        rows = self.updates(models)
+        scores = [math.fsum(sorted(self.distance(x, y) for k, y in enumerate(rows) if k != i)[:7 - 1 - 2])
+                  for i, x in enumerate(rows)]
+        best = scores.index(min(scores))
+        for extra in ([], ["--updates"]):
+            with self.subTest(extra=extra):
+                self.good("aggregate", "--rule", "krum", "--f", "1", *extra, "-o", "out.safetensors", *files)
+                self.expect([models[best]], lambda x: x[0])
+
+    def test_a_rule_that_needs_an_origin(self):
+        models, files = self.sites(5)
+        base = self.model()
+        save(self.path("base"), base)
+        rows = self.updates(models, base)
+        kept = sorted(range(5), key=lambda i: math.fsum(v * v for v in rows[i]))[:4]
+        self.good("aggregate", "--rule", "cge", "--f", "1", "--base", "base", "-o", "out.safetensors", *files)
+        for m in models:
+            m["mask"], m["eighth"] = base["mask"], base["eighth"]
+        self.expect([models[i] for i in sorted(kept)], mean)
+        self.bad(2, ["updates, or models with a base"], "aggregate", "--rule", "cge", "--f", "1", "-o", "x", *files)
+        self.bad(2, ["--updates", "--base"], "aggregate", "--rule", "cge", "--f", "1", "--updates", "--base", "base",
+                 "-o", "x", *files)
+
+    def test_the_servers_own_row(self):
+        models, files = self.sites(4)
+        save(self.path("own"), models[0])
+        shutil.copy(self.path("own"), self.path("root"))
+        self.good("aggregate", "--rule", "fltrust", "--updates", "--trusted", "root", "-o", "out.safetensors", *files)
+        self.bad(2, ["trusted"], "aggregate", "--rule", "fltrust", "--updates", "-o", "x", *files)
+        self.bad(2, ["same file"], "aggregate", "--rule", "fltrust", "--updates", "--trusted", files[0], "-o", "x", *files)
+        self.bad(5, ["nothing-here"], "aggregate", "--rule", "fltrust", "--updates", "--trusted", "nothing-here",
+                 "-o", "x", *files)
+        other = self.model()
+        other["b"] = ("F64", [8], [0.0] * 8)
+        save(self.path("root"), other)
+        self.bad(3, ["root", '"b"'], "aggregate", "--rule", "fltrust", "--updates", "--trusted", "root", "-o", "x", *files)
+
+    def test_impossible_parameters(self):
+        _, files = self.sites(4)
+        self.bad(4, ["too few", "krum", "4 of 4"], "aggregate", "--rule", "krum", "--f", "1", "-o", "x", *files)
+        self.bad(2, ["krum"], "aggregate", "--rule", "krum", "-o", "x", *files)
+
+
 class Mismatch(Case):
     """Each names both files and the tensor."""
 
@@ -505,8 +571,8 @@ class Usage(Case):
                 (["aggregate"], ["required"]),
                 (["aggregate", "--rule", "mean", *files], ["--output"]),
                 (["aggregate", "--rule", "mean", *out], ["files"]),
-                (["aggregate", *out, *files], ["--rule", "mean, median, trimmed_mean"]),
-                (["aggregate", "--rule", "krum", *out, *files], ["no rule of this name", "krum", "median"]),
+                (["aggregate", *out, *files], ["--rule", "mda, meamed, mean, median, monna"]),
+                (["aggregate", "--rule", "crumb", *out, *files], ["no rule of this name", "crumb", "median"]),
                 (["aggregate", "--rule", "mean", "--trim", "1", *out, *files], ["mean", "trim"]),
                 (["aggregate", "--rule", "median", "--even", "upper", *out, *files], ["median", "even", "upper", "lower"]),
                 (["aggregate", "--rule", "trimmed_mean", *out, *files], ["do not go together"]),

@@ -4,6 +4,7 @@
 #include <string>
 
 #include <fedagg/adapters/json.hpp>
+#include <fedagg/spectral.hpp>
 
 namespace {
 
@@ -34,7 +35,11 @@ std::string standard(const fedagg::rule_parameter& p) {
 } // namespace
 
 int main() {
-  for (const auto& rule : fedagg::any_rule::rules())
+  auto rules = fedagg::any_rule::rules();
+  [&]<class... R>(std::tuple<R...>*) {
+    (rules.push_back(fedagg::describe_rule<R>()), ...);
+  }(static_cast<fedagg::spectral_rule_list*>(nullptr));
+  for (const auto& rule : rules)
     for (const auto& p : rule.parameters)
       std::printf("%s\t| `%s` | %s | %s | %s |\n", rule.name, p.name, values(p).c_str(), standard(p).c_str(), p.about);
 }

@@ -6,8 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include <fedagg/rules.hpp>
+#include <fedagg/rules/meamed.hpp>
+#include <fedagg/rules/phocas.hpp>
+#include <fedagg/rules/sign_majority.hpp>
 
-#include "support/numeric.hpp"
+#include "laws/instances.hpp"
 
 using namespace numeric;
 using fedagg::errc;
@@ -45,6 +48,9 @@ std::vector<double> run(const json& entry, errc& rc, bool& done) {
   if (rule.starts_with("Median")) return aggregated(fedagg::median{}, x, weights, {}, &rc);
   if (rule.ends_with("TrMean")) return aggregated(fedagg::trimmed_mean{.trim = count("f")}, x, weights, {}, &rc);
   if (rule.starts_with("Trimmedmean")) return aggregated(fedagg::trimmed_mean{.trim = count("num_byzantine")}, x, weights, {}, &rc);
+  if (rule == "Meamed") return aggregated(fedagg::meamed{.f = count("f")}, x, weights, {}, &rc);
+  if (rule == "Phocas") return aggregated(fedagg::phocas{.f = count("f")}, x, weights, {}, &rc);
+  if (rule.starts_with("SignMajority")) return laws::result(fedagg::sign_majority{}, x, weights, {}, &rc);
   done = false;
   return {};
 }
@@ -54,7 +60,7 @@ std::vector<double> run(const json& entry, errc& rc, bool& done) {
 TEST_CASE("values that others published or recomputed") {
   const json all = load("robust.json");
   REQUIRE(all.is_array());
-  REQUIRE(all.size() == 13);
+  REQUIRE(all.size() == 17);
   for (const json& entry : all) {
     const std::string id = entry["id"];
     INFO(id);

@@ -169,7 +169,7 @@ private:
     return why.code();
   }
 
-  value_type value_;
+  value_type value_{mean{}};
 };
 
 /// As for the rule it holds.

@@ -66,6 +66,22 @@ public:
     return *this;
   }
 
+  /// A row of the server's own, of the clients' layout: the reference of fltrust and monna, the state of
+  /// centered_clipping. It is never rejected and never counted among the clients.
+  cohort& trusted(const model_view& model) {
+    trusted_.assign(model.entries().begin(), model.entries().end());
+    has_trusted_ = true;
+    return *this;
+  }
+
+  /// What the clients have sent so far, for foolsgold: the sum of each client's updates, in the order of this cohort
+  /// and of its layout, declared as updates. The caller adds up; the cohort is borrowed.
+  cohort& history(const cohort& sums) noexcept {
+    history_ = &sums;
+    return *this;
+  }
+  cohort& history(const cohort&&) = delete;
+
   /// Declares that the rows are updates already (their origin is zero), not models.
   cohort& updates() noexcept {
     updates_ = true;
@@ -91,6 +107,10 @@ public:
   bool has_base() const noexcept { return has_base_; }
   bool has_origin() const noexcept { return has_base_ || updates_; }
   std::span<const named_tensor> base() const noexcept { return base_; }
+  bool has_trusted() const noexcept { return has_trusted_; }
+  std::span<const named_tensor> trusted() const noexcept { return trusted_; }
+  /// Null without one.
+  const cohort* history() const noexcept { return history_; }
   /// `weight_count` if `weights()` was given another number of weights than there are clients.
   errc status() const noexcept {
     return has_weights_ && given_weights_.size() != ends_.size() ? errc::weight_count : errc::ok;
@@ -101,8 +121,10 @@ public:
     ends_.clear();
     clients_.clear();
     base_.clear();
+    trusted_.clear();
     given_weights_.clear();
-    has_base_ = updates_ = has_weights_ = false;
+    has_base_ = has_trusted_ = updates_ = has_weights_ = false;
+    history_ = nullptr;
   }
 
 private:
@@ -121,8 +143,11 @@ private:
   std::vector<std::size_t> ends_;
   std::vector<client> clients_;
   std::vector<named_tensor> base_;
+  std::vector<named_tensor> trusted_;
   std::vector<double> given_weights_;
+  const cohort* history_ = nullptr;
   bool has_base_ = false;
+  bool has_trusted_ = false;
   bool updates_ = false;
   bool has_weights_ = false;
 };

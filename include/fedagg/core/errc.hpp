@@ -21,12 +21,16 @@ enum class errc : int {
   empty_scope,
   missing_base,
   missing_origin,
+  missing_trusted,
+  missing_history,
   unsupported_element,
   // the round's
   too_few_clients,
   too_many_rejected,
   weight_majority,
   overflow,
+  search_limit,
+  no_client_selected,
   // a client's
   non_finite,
   client_layout,
@@ -72,6 +76,10 @@ constexpr const char* message(errc code) noexcept {
     return "an integer tensor that is kept needs a base to keep it from";
   case errc::missing_origin:
     return "this rule needs updates, or models with a base";
+  case errc::missing_trusted:
+    return "this rule needs a trusted row";
+  case errc::missing_history:
+    return "this rule needs a history: the sums of each client's updates, declared as updates";
   case errc::unsupported_element:
     return "a tensor of this element type cannot be aggregated";
   case errc::too_few_clients:
@@ -82,6 +90,10 @@ constexpr const char* message(errc code) noexcept {
     return "the heaviest clients the rule should survive hold half the weight";
   case errc::overflow:
     return "a finite result overflows the output's element type";
+  case errc::search_limit:
+    return "the search took more nodes than allowed; the best subset so far is in the outcome";
+  case errc::no_client_selected:
+    return "the rule's conditions leave no client";
   case errc::non_finite:
     return "NaN or Inf";
   case errc::client_layout:

@@ -39,7 +39,14 @@ struct outcome {
   double breakdown_mass = 0; ///< the same as a share of the weight, where weights are used
   std::size_t tensor = 0;    ///< for a caller's error: the tensor it is about, where there is one
   std::string_view tensor_name = {};
-  std::vector<double> coefficients; ///< of a linear rule: the share of each client in the result, 0 for the rejected
+  /// Of linear and geometric rules: the share of each client in the result, 0 for the rejected. Tensor after tensor if
+  /// the rule ran on each tensor by itself.
+  std::vector<double> coefficients;
+  std::vector<double> scores; ///< of geometric rules: by which rows were ranked, those of the clients in use or of what
+                              ///< mixing made of them; smaller is better
+  std::size_t iterations = 0; ///< of iterative rules; nodes of a search
+  double gap = 0;             ///< how far an iterative rule or a search may be from its optimum
+  bool no_trust = false;      ///< no client was trusted: the result is the origin
 
   bool ok() const noexcept { return code == errc::ok; }
 
@@ -47,11 +54,13 @@ struct outcome {
   void clear() noexcept {
     rejected.clear();
     coefficients.clear();
+    scores.clear();
     code = errc::ok;
     state = output::untouched;
     clients = used = passes = breakdown = tensor = 0;
-    weights_used = false;
-    breakdown_mass = 0;
+    iterations = 0;
+    weights_used = no_trust = false;
+    breakdown_mass = gap = 0;
     tensor_name = {};
   }
 };

@@ -86,6 +86,21 @@ concept ordered_rule = rule_value<R> && requires(const R& r, std::size_t n, orde
   noexcept->std::same_as<errc>;
 };
 
+/// All values of a sorted column but `dropped`: those nearest to the mean of the positions `centre`. Of two that are
+/// equally far from it the lower one is nearer. dropped < the number of values.
+struct nearest_values {
+  order_window centre;
+  std::size_t dropped = 0;
+};
+
+/// The result is the mean of those values of each column that are nearest a centre. `nearest(declared, present, v)` is
+/// given what `window` of an ordered rule is.
+template <class R>
+concept nearest_rule = rule_value<R> && requires(const R& r, std::size_t n, nearest_values& v) {
+  { r.nearest(n, n, v) }
+  noexcept->std::same_as<errc>;
+};
+
 /// One coordinate's values in ascending order with the weights that belong to them (equal values: by weight).
 struct weighted_column {
   std::span<const double> values;

@@ -3,6 +3,7 @@
 #define FEDAGG_CORE_WORKSPACE_HPP
 
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include <fedagg/core/any_tensor.hpp>
@@ -20,12 +21,53 @@ struct segment {
   dtype type = dtype::f32;
   bool direct = false; ///< all views are dense in the same order: pointers suffice
   bool keep = false;   ///< copied from the base
+  bool idle = false;   ///< left out of this sweep
 };
 
 /// A range of bytes, to find overlaps.
 struct byte_range {
   std::size_t first = 0;
   std::size_t last = 0;
+};
+
+/// Room for one object of a type that this layer does not know, made when it is first asked for and kept. Units built
+/// with other flags have types of their own: whoever asks next for another one gets a new one.
+class any_box {
+public:
+  any_box() = default;
+  any_box(const any_box&) noexcept {} // a copy starts empty: what is in it is scratch
+  any_box(any_box&& other) noexcept : object_(other.object_), drop_(other.drop_) {
+    other.object_ = nullptr;
+    other.drop_ = nullptr;
+  }
+  any_box& operator=(any_box other) noexcept {
+    std::swap(object_, other.object_);
+    std::swap(drop_, other.drop_);
+    return *this;
+  }
+  ~any_box() { clear(); }
+
+  template <class T>
+  T& get() {
+    const auto drop = [](void* p) noexcept { delete static_cast<T*>(p); };
+    constexpr void (*drop_this)(void*) noexcept = drop;
+    if (drop_ != drop_this) {
+      clear();
+      object_ = new T;
+      drop_ = drop_this;
+    }
+    return *static_cast<T*>(object_);
+  }
+
+private:
+  void clear() noexcept {
+    if (drop_) drop_(object_);
+    object_ = nullptr;
+    drop_ = nullptr;
+  }
+
+  void* object_ = nullptr;
+  void (*drop_)(void*) noexcept = nullptr;
 };
 
 /// Everything a round needs besides its arguments; kept between rounds so that a steady state allocates nothing.
@@ -45,6 +87,7 @@ struct round_buffers {
   std::vector<byte_range> ranges;
   std::vector<std::byte> scratch;
   std::vector<unsigned char> slots;
+  any_box more; // of rounds that need geometry
 };
 
 } // namespace detail

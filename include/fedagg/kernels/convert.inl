@@ -31,15 +31,15 @@ struct convert_kernel<FEDAGG_ISA> {
   }
   FEDAGG_TARGET static inline wide_f64 load_wide(const float16* p) noexcept {
 #if FEDAGG_ISA_HALF && FEDAGG_VECTORS
-    vec<std::int16_t, 8> half{};
-    std::memcpy(&half, p, wide * 2);
     if constexpr (wide == 8) {
+      const auto half = s::template load<vec<std::int16_t, 8>>(p);
       return s::template convert<wide_f64>(s::template bits<wide_f32>(__builtin_ia32_vcvtph2ps256(half)));
     } else {
+      const auto half = s::template grow<vec<std::int16_t, 8>>(s::template load<vec<std::int16_t, 4>>(p));
       return s::template convert<wide_f64>(s::template bits<wide_f32>(__builtin_ia32_vcvtph2ps(half)));
     }
 #else
-    wide_f64 r;
+    wide_f64 r{};
     for (std::size_t i = 0; i < wide; ++i) r[i] = static_cast<double>(to_float(element_at(p, i)));
     return r;
 #endif

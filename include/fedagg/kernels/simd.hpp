@@ -42,26 +42,40 @@ struct convert_kernel;
 template <class Isa>
 struct scan_kernel;
 template <class Isa>
+struct half_sum_kernel;
+template <class Isa>
 struct sum_kernel;
 template <class Isa>
 struct sort_kernel;
 template <class Isa>
 struct window_kernel;
 template <class Isa>
+struct nearest_kernel;
+template <class Isa>
 struct square_kernel;
 template <class Isa>
 struct column_kernel;
+template <class Isa>
+struct gram_kernel;
 
 /// What a kernel saw: flags, so that several tasks' findings can be joined.
 inline constexpr unsigned saw_non_finite = 1;
 inline constexpr unsigned saw_overflow = 2;
 inline constexpr unsigned saw_range = 4;
 
-/// Clients that are summed at once in short blocks; with more of them, coordinates whose sums wait in the cache while
-/// the clients stream by, and how many elements ahead of the read a line is asked for.
-inline constexpr std::size_t sum_streams = 12;
-inline constexpr std::size_t sum_block = 8192;
-inline constexpr std::size_t sum_ahead = 512;
+/// Clients that are summed at once: a few as a whole, more in groups, coordinates by the block whose sums wait in the
+/// cache meanwhile; and how many bytes ahead of the read a line is asked for.
+inline constexpr std::size_t sum_streams_few = 10;
+inline constexpr std::size_t sum_streams = 7;
+inline constexpr std::size_t sum_block = 4096;
+inline constexpr std::size_t sum_ahead_few = 1024;
+inline constexpr std::size_t sum_ahead = 4096;
+
+/// Which group of clients is summed: the first starts from zero, the last ends in the output.
+struct sum_step {
+  bool first = true;
+  bool last = true;
+};
 
 /// Virtual lanes of a row's sums, the elements of a block, and those of a chunk: fixed, so that they define the result.
 inline constexpr std::size_t row_lanes = 16;
@@ -74,6 +88,22 @@ struct row_partial {
   std::uint32_t positive = 0;
   std::uint32_t negative = 0;
   std::uint32_t non_finite = 0;
+};
+
+/// Virtual lanes of an inner product: fixed, so that they define the result.
+inline constexpr std::size_t gram_lanes = 8;
+
+/// Rows of doubles, `stride` apart, and what may be fetched from memory while they are multiplied.
+struct gram_tile {
+  const double* rows = nullptr;
+  std::size_t stride = 0;
+  std::size_t order = 0;                 ///< rows
+  std::size_t count = 0;                 ///< coordinates
+  std::size_t block = 0;                 ///< coordinates of a whole tile
+  const unsigned char* wanted = nullptr; ///< a flag for each register block, null for all
+  const std::byte* const* ahead = nullptr;
+  std::size_t ahead_rows = 0;
+  std::size_t ahead_step = 0; ///< bytes of gram_lanes elements
 };
 
 /// How a tile's results are rounded and stored.

@@ -33,8 +33,12 @@ struct simd<FEDAGG_ISA> {
       __builtin_ia32_movntps512(static_cast<float*>(p), bits<vec<float, 16>>(v));
     else if constexpr (sizeof(V) == 32)
       __builtin_ia32_movntps256(static_cast<float*>(p), bits<vec<float, 8>>(v));
-    else
+    else if constexpr (sizeof(V) == 16)
       __builtin_ia32_movntps(static_cast<float*>(p), bits<vec<float, 4>>(v));
+    else if constexpr (sizeof(V) == 8)
+      __builtin_ia32_movnti64(static_cast<long long*>(p), bits<long long>(v));
+    else
+      store(p, v);
 #else
     store(p, v);
 #endif
@@ -148,6 +152,36 @@ struct simd<FEDAGG_ISA> {
     To r;
     std::memcpy(&r, &v, sizeof r);
     return r;
+  }
+
+  /// One vector of two halves.
+  template <class V>
+  FEDAGG_TARGET static inline vec<float, sizeof(V) / 2> join(const V& low, const V& high) noexcept {
+#if FEDAGG_VECTORS && (defined(__clang__) || __GNUC__ >= 12)
+    if constexpr (sizeof(V) == 32)
+      return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    else if constexpr (sizeof(V) == 16)
+      return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7);
+    else
+      return __builtin_shufflevector(low, high, 0, 1, 2, 3);
+#else
+    vec<float, sizeof(V) / 2> both;
+    std::memcpy(&both, &low, sizeof low);
+    std::memcpy(reinterpret_cast<std::byte*>(&both) + sizeof low, &high, sizeof high);
+    return both;
+#endif
+  }
+
+  /// sum += a * b; in one rounding where the machine has it if Fused, which changes no bit of exact products.
+  template <bool Fused, class V>
+  FEDAGG_TARGET static inline void multiply_add(V& sum, const V& a, const V& b) noexcept {
+    if constexpr (Fused) {
+      FEDAGG_FP_FUSED
+      sum = FEDAGG_FP_KEEP(sum + a * b);
+    } else {
+      FEDAGG_FP_IN_ORDER
+      sum = FEDAGG_FP_KEEP(sum + FEDAGG_FP_KEEP(a * b));
+    }
   }
 
   /// The same bits as another vector type of the same size.

@@ -87,23 +87,23 @@ struct sort_kernel<FEDAGG_ISA> {
     return (n + register_rows - 1) / register_rows * register_rows;
   }
 
-  /// Rows that sort_rows sorts: n and its padding, above which only NaN and Inf can stand.
-  template <class V>
-  static constexpr std::size_t rows_of(std::size_t n) noexcept {
-    return looped<V> && n <= register_rows ? n : padded(n);
-  }
-
   /// Sorts the vectors at rows[0] + at .. rows[n - 1] + at into x, which has room for padded(n): blocks in registers,
   /// then bitonic merges whose short steps are in registers too. `top` pads the last block; what lies beyond is thought
-  /// of as top and is never exchanged with. Lines `ahead` elements further are asked for, if any.
+  /// of as top and is never exchanged with. Lines `ahead` elements further are asked for, if any. Only the vectors in
+  /// the window need come out in their places: of the last merge, what leads elsewhere is left out. `low` and `high`
+  /// become the columns' ends.
   template <class T>
   FEDAGG_TARGET static void sort_rows(const T* const* rows, std::size_t at, std::size_t n, const T* top, column<T>* x,
-                                      std::size_t ahead) noexcept {
+                                      std::size_t ahead, order_window w, column<T>& low_end,
+                                      column<T>& high_end) noexcept {
     const std::size_t end = padded(n);
     if constexpr (looped<column<T>>)
       if (n <= register_rows) {
         for (std::size_t i = 0; i < n; ++i) x[i] = s::order_image(s::template load<column<T>>(rows[i] + at));
-        return sort_looped(x, n);
+        sort_looped(x, n);
+        low_end = x[0];
+        high_end = x[n - 1];
+        return;
       }
     for (std::size_t first = 0; first < end; first += register_rows) {
       const T* from[register_rows];
@@ -113,15 +113,25 @@ struct sort_kernel<FEDAGG_ISA> {
       }
       sort_block(static_cast<const T* const*>(from), x + first);
     }
+    low_end = x[0];
+    high_end = x[end - 1];
     for (std::size_t run = 2 * register_rows; run / 2 < end; run *= 2) {
+      const bool last = run >= end;
+      if (last) {
+        low_end = s::pick(x[0] < x[run / 2], x[0], x[run / 2]);
+        high_end = s::pick(x[run / 2 - 1] < x[end - 1], x[end - 1], x[run / 2 - 1]);
+      }
+      const auto wanted = [&](std::size_t from, std::size_t to) { return !last || (from < w.last && w.first < to); };
       for (std::size_t low = 0; low < end; low += run) {
         const std::size_t high = end - low < run ? end : low + run;
         // The second half ascends too, so the first step compares it from its end.
         for (std::size_t i = low + run - high; i < run / 2; ++i) s::exchange(x[low + i], x[low + run - 1 - i]);
         for (std::size_t k = run / 4; k >= register_rows; k /= 2)
           for (std::size_t j = low; j + k < high; j += 2 * k)
-            for (std::size_t i = j; i < j + k && i + k < high; ++i) s::exchange(x[i], x[i + k]);
-        for (std::size_t j = low; j < high; j += register_rows) merge_block(x + j);
+            if (wanted(j, j + 2 * k))
+              for (std::size_t i = j; i < j + k && i + k < high; ++i) s::exchange(x[i], x[i + k]);
+        for (std::size_t j = low; j < high; j += register_rows)
+          if (wanted(j, j + register_rows)) merge_block(x + j);
       }
     }
   }

@@ -52,7 +52,6 @@ struct square_kernel<FEDAGG_ISA> {
                                                lane_sums& sums, counters& seen) noexcept {
     FEDAGG_FP_IN_ORDER
     constexpr std::int64_t exponent = 0x7ff0000000000000;
-    if (j * sizeof(T) % 64 == 0) FEDAGG_PREFETCH(x + j + 2048 / sizeof(T));
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < parts; ++k) {
       const wide_f64 d = difference<Whole>(x, base, j + k * wide, count);

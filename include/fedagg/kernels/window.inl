@@ -154,8 +154,9 @@ struct window_kernel<FEDAGG_ISA> {
     T padding[width];
     std::memcpy(padding, &top, sizeof padding);
     for (std::size_t j = begin; j < end; j += width) {
-      sorter::sort_rows(rows, j, n, static_cast<const T*>(padding), x, 1024 / sizeof(T));
-      check(t, x[0], x[sorter::template rows_of<column<T>>(n) - 1]);
+      column<T> low, high;
+      sorter::sort_rows(rows, j, n, static_cast<const T*>(padding), x, 1024 / sizeof(T), t.window, low, high);
+      check(t, low, high);
       sums<T> total{};
       for (std::size_t i = t.window.first; i < t.window.last; ++i) add<T>(total, x[i]);
       if constexpr (sizeof(T) == 8)
@@ -175,8 +176,11 @@ struct window_kernel<FEDAGG_ISA> {
       if (n <= 16) return small<9, 16>(rows, n, begin, end, t);
       if constexpr (sizeof(T) == 4)
         if (n <= 20) return small<17, 20>(rows, n, begin, end, t);
-      if constexpr (s::bytes == 64)
+      if constexpr (s::bytes == 64) {
         if (n <= 24) return small<17, 24>(rows, n, begin, end, t);
+        if constexpr (sizeof(T) == 4)
+          if (n <= 32) return small<25, 32>(rows, n, begin, end, t);
+      }
     }
     large(rows, n, begin, end, t, scratch);
   }

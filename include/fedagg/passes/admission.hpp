@@ -153,6 +153,11 @@ inline bool same_view(const any_tensor& a, const any_tensor& b) noexcept {
   return true;
 }
 
+/// The tensors of client i; the trusted row's after the last client.
+inline std::span<const named_tensor> row_tensors(const cohort& clients, std::size_t i) noexcept {
+  return i < clients.size() ? clients.tensors(i) : clients.trusted();
+}
+
 /// The output may not overlap itself, a client, or the base unless it is the base. `in_place` tells whether it is.
 inline errc admit_memory(const cohort& clients, std::span<const basic_named_tensor<void>> out, round_buffers& b,
                          bool& in_place) {
@@ -170,8 +175,8 @@ inline errc admit_memory(const cohort& clients, std::span<const basic_named_tens
     else if (touches(b.ranges, range_of(*base)))
       return refuse(o, errc::overlapping_output, s.tensor, out[s.tensor]);
   }
-  for (std::size_t i = 0; i < clients.size(); ++i)
-    for (const auto& entry : clients.tensors(i))
+  for (std::size_t i = 0; i < clients.size() + (clients.has_trusted() ? 1 : 0); ++i)
+    for (const auto& entry : row_tensors(clients, i))
       if (touches(b.ranges, range_of(entry.tensor))) {
         o.tensor_name = entry.name;
         return errc::overlapping_output;
@@ -183,7 +188,7 @@ inline errc admit_memory(const cohort& clients, std::span<const basic_named_tens
 inline errc client_fault(const cohort& clients, std::size_t i, std::span<const basic_named_tensor<void>> out,
                          const options& how, const round_buffers& b, std::size_t& tensor,
                          std::string_view& name) noexcept {
-  const auto entries = clients.tensors(i);
+  const auto entries = row_tensors(clients, i);
   std::size_t at = 0;
   for (const segment& s : b.segments) {
     tensor = s.tensor;
@@ -205,7 +210,7 @@ inline errc client_fault(const cohort& clients, std::size_t i, std::span<const b
   }
   tensor = 0;
   name = {};
-  return detail::valid_weight(clients.weight(i)) ? errc::ok : errc::invalid_weight;
+  return i == clients.size() || detail::valid_weight(clients.weight(i)) ? errc::ok : errc::invalid_weight;
 }
 
 /// Coordinates of a task when the caller does not say.
@@ -236,7 +241,7 @@ inline std::size_t lay_out(const cohort& clients, std::span<const basic_named_te
   b.pointers.assign(b.segments.size() * n, nullptr);
   for (std::size_t k = 0; k < n; ++k) {
     std::size_t position = 0;
-    for (const auto& entry : clients.tensors(b.present[k])) {
+    for (const auto& entry : row_tensors(clients, b.present[k])) {
       if (!how.where.contains(entry.name)) continue;
       b.views[position * n + k] = &entry.tensor;
       b.pointers[position * n + k] = entry.tensor.data();

@@ -66,7 +66,7 @@ tile_kernel erase(const Kernel& kernel) noexcept {
             else
               return on_active_isa(on);
           },
-          kernel.scratch_bytes(), Kernel::native_halves, Kernel::uses_base};
+          kernel.scratch_bytes(), Kernel::native_halves, kernel.uses_base};
 }
 
 /// One sweep over the cohort, tile by tile: gathers what is strided, widens what the kernel does not take as it is,
@@ -117,6 +117,34 @@ public:
     return f;
   }
 
+  /// Looks at one view's part of a tile; the reason if something in it cannot be used.
+  static errc look(const any_tensor& t, dtype type, std::size_t begin, std::size_t end) noexcept {
+    errc found = errc::ok;
+    for_each_run(
+        t, begin, end - begin, [&](std::ptrdiff_t offset, std::ptrdiff_t step, std::size_t length, std::size_t) {
+          const std::size_t bytes = size_of(type);
+          const auto* from = static_cast<const std::byte*>(t.data()) + offset * static_cast<std::ptrdiff_t>(bytes);
+          alignas(64) std::byte packed[4096];
+          const std::size_t most = step == 1 && is_floating(type) ? length : sizeof packed / 8;
+          for (std::size_t at = 0; at < length && found == errc::ok; at += most) {
+            const std::size_t count = length - at < most ? length - at : most;
+            const auto* part = from + static_cast<std::ptrdiff_t>(at) * step * static_cast<std::ptrdiff_t>(bytes);
+            if (step != 1) {
+              copy_run(bytes, part, step, packed, 1, count);
+              part = packed;
+            }
+            if (is_integer(type)) {
+              double as_double[sizeof packed / 8];
+              if (!integers_to_double(type, part, count, as_double)) found = errc::integer_range;
+            } else if (on_active_isa(
+                           [&](auto tag) { return scan_kernel<decltype(tag)>::non_finite(type, part, count); })) {
+              found = errc::non_finite;
+            }
+          }
+        });
+    return found;
+  }
+
 private:
   static constexpr std::size_t round_up(std::size_t bytes) noexcept { return (bytes + 63) / 64 * 64; }
 
@@ -146,6 +174,7 @@ private:
   }
 
   void visit(const segment& s, std::size_t begin, std::size_t end) noexcept {
+    if (s.idle) return;
     if (s.keep) return keep(s, begin, end);
     // After the first bad value nothing computed here is used: what is left is only looked at, once.
     if (checked_ && detail::relaxed_load(bad_)) return static_cast<void>(find_culprits(s, begin, end));
@@ -248,34 +277,6 @@ private:
       gather(base, at, count, packed);
       scatter(out_[s.tensor].tensor, at, count, packed);
     }
-  }
-
-  /// Looks at one view's part of a tile; the reason if something in it cannot be used.
-  errc look(const any_tensor& t, dtype type, std::size_t begin, std::size_t end) const noexcept {
-    errc found = errc::ok;
-    for_each_run(
-        t, begin, end - begin, [&](std::ptrdiff_t offset, std::ptrdiff_t step, std::size_t length, std::size_t) {
-          const std::size_t bytes = size_of(type);
-          const auto* from = static_cast<const std::byte*>(t.data()) + offset * static_cast<std::ptrdiff_t>(bytes);
-          alignas(64) std::byte packed[4096];
-          const std::size_t most = step == 1 && is_floating(type) ? length : sizeof packed / 8;
-          for (std::size_t at = 0; at < length && found == errc::ok; at += most) {
-            const std::size_t count = length - at < most ? length - at : most;
-            const auto* part = from + static_cast<std::ptrdiff_t>(at) * step * static_cast<std::ptrdiff_t>(bytes);
-            if (step != 1) {
-              copy_run(bytes, part, step, packed, 1, count);
-              part = packed;
-            }
-            if (is_integer(type)) {
-              double as_double[sizeof packed / 8];
-              if (!integers_to_double(type, part, count, as_double)) found = errc::integer_range;
-            } else if (on_active_isa(
-                           [&](auto tag) { return scan_kernel<decltype(tag)>::non_finite(type, part, count); })) {
-              found = errc::non_finite;
-            }
-          }
-        });
-    return found;
   }
 
   /// Notes every client whose part of the tile cannot be used, with the first tensor where that is so.

@@ -33,6 +33,8 @@ struct row_summary {
 struct rows_request {
   std::span<const model_view> others = {}; ///< extra rows: inner products of each client with each of them
   bool counts = false;
+  std::size_t first_tensor = 0; ///< of those in scope, only [first_tensor, last_tensor)
+  std::size_t last_tensor = static_cast<std::size_t>(-1);
 };
 
 /// Results and memory of pass rows, kept by the caller.
@@ -69,8 +71,10 @@ private:
 /// count and task size.
 class rows_pass {
 public:
-  rows_pass(const cohort& clients, const rows_request& request, row_table& table, const options& how)
-      : clients_(clients), request_(request), t_(table), how_(how) {}
+  /// `only`: the clients to look at, ascending; all if there are none.
+  rows_pass(const cohort& clients, const rows_request& request, row_table& table, const options& how,
+            std::span<const std::size_t> only = {})
+      : clients_(clients), request_(request), t_(table), how_(how), only_(only) {}
 
   errc run() {
     t_.rows_.assign(clients_.size(), {});
@@ -98,7 +102,7 @@ public:
 
 private:
   std::span<const named_tensor> layout() const noexcept {
-    return clients_.has_base() ? clients_.base() : clients_.tensors(0);
+    return clients_.has_base() ? clients_.base() : clients_.tensors(only_.empty() ? 0 : only_[0]);
   }
 
   errc refuse(errc code, std::string_view name) noexcept {
@@ -106,14 +110,25 @@ private:
     return code;
   }
 
-  /// The i-th floating tensor in scope of a model, or null.
-  const named_tensor* next(std::span<const named_tensor> model, std::size_t& at) const noexcept {
-    while (at < model.size() && !(how_.where.contains(model[at].name) && is_floating(model[at].tensor.type()))) ++at;
-    return at < model.size() ? &model[at++] : nullptr;
+  /// Where one has got to in a model: the next tensor, and how many in scope came before it.
+  struct walk {
+    std::size_t at = 0, seen = 0;
+  };
+
+  /// The next floating tensor in scope of a model, or null.
+  const named_tensor* next(std::span<const named_tensor> model, walk& p) const noexcept {
+    while (p.at < model.size()) {
+      const named_tensor& e = model[p.at++];
+      if (!how_.where.contains(e.name)) continue;
+      const std::size_t position = p.seen++;
+      if (position >= request_.first_tensor && position < request_.last_tensor && is_floating(e.tensor.type()))
+        return &e;
+    }
+    return nullptr;
   }
 
   errc match(std::span<const named_tensor> model, std::size_t column) {
-    std::size_t at = 0;
+    walk at;
     for (std::size_t p = 0; p < t_.plan_.size(); ++p) {
       const named_tensor* want = t_.plan_[p].layout;
       const named_tensor* have = next(model, at);
@@ -129,7 +144,8 @@ private:
   }
 
   errc plan() {
-    std::size_t at = 0, elements = 0;
+    walk at;
+    std::size_t elements = 0;
     while (const named_tensor* e = next(layout(), at)) {
       t_.plan_.push_back({e, chunks_});
       const std::size_t size = e->tensor.status() == errc::ok ? e->tensor.size() : 0;
@@ -138,8 +154,10 @@ private:
     }
     columns_ = n_ + request_.others.size() + 1;
     t_.views_.assign(t_.plan_.size() * columns_, nullptr);
-    for (std::size_t i = 0; i < n_; ++i) {
-      const errc rc = match(clients_.tensors(i), i);
+    for (std::size_t i = 0, k = 0; i < n_; ++i) {
+      const bool skipped = !only_.empty() && (k == only_.size() || only_[k] != i);
+      if (!skipped) ++k;
+      const errc rc = skipped ? errc::client_layout : match(clients_.tensors(i), i);
       if (rc != errc::ok && rc != errc::client_layout) return rc;
       t_.rows_[i].fault = rc;
       t_.rows_[i].elements = rc == errc::ok ? elements : 0;
@@ -240,6 +258,7 @@ private:
   const rows_request& request_;
   row_table& t_;
   const options& how_;
+  std::span<const std::size_t> only_;
   std::size_t n_ = 0, columns_ = 0, chunks_ = 0, slot_bytes_ = 0, done_ = 0;
   bool staged_ = false;
 };

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// Included by kernels/simd.hpp once per instruction set: sum_i a_i x_i of f16 and bf16 at the speed of memory.
+
+namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
+
+/// A vector of halves is seen as quartets in lanes of 64 bits, and each of the four is moved to where a double has its
+/// sign, exponent and fraction: a double whose exponent is too small by a constant, which the coefficient makes good.
+/// That is exact for all finite halves, subnormal ones too, and takes three instructions instead of two conversions.
+/// What is not finite would look so, and is told by its bits.
+template <>
+struct half_sum_kernel<FEDAGG_ISA> {
+  using s = simd<FEDAGG_ISA>;
+  using c = convert_kernel<FEDAGG_ISA>;
+  static constexpr std::size_t wide = s::wide;
+  static constexpr std::size_t unit = 4 * wide;
+  using wide_f64 = vec<double, wide>;
+  using wide_i64 = vec<std::int64_t, wide>;
+  using wide_u64 = vec<std::uint64_t, wide>;
+  using words = vec<std::int16_t, unit>;
+
+  template <class T>
+  static constexpr bool is_f16 = std::is_same_v<T, float16>;
+
+  /// What the coefficients are multiplied by, 2^(1023 - bias), and the coefficients that bear it.
+  template <class T>
+  static constexpr double scale = is_f16<T> ? 0x1p+1008 : 0x1p+896;
+  static bool bears(double a) noexcept { return a < 0x1p+14 && a > -0x1p+14; }
+
+  /// True for coefficients whose products with halves are exact: then a fused multiply-add rounds as two steps do, and
+  /// no bit depends on which of them a machine has. Sample counts are of this kind.
+  static bool exact(double a) noexcept {
+    std::uint64_t word;
+    std::memcpy(&word, &a, sizeof word);
+    return (word & 0x7ff) == 0;
+  }
+
+  /// Element K of each quartet, as double times 1 / scale.
+  template <class T, int K>
+  FEDAGG_TARGET static inline wide_f64 element(const wide_i64& quartets) noexcept {
+    constexpr int shift = is_f16<T> ? 6 : 3;
+    const wide_i64 top = quartets << (48 - 16 * K);
+    if constexpr (s::bytes == 64) {
+      constexpr auto mask = static_cast<std::int64_t>(is_f16<T> ? 0x81fffc0000000000u : 0x8fffe00000000000u);
+      return s::template bits<wide_f64>((top >> shift) & mask);
+    } else {
+      // Only AVX-512 shifts such lanes with their sign.
+      const auto magnitude = s::template bits<wide_u64>(top & 0x7fff000000000000) >> shift;
+      return s::template bits<wide_f64>(s::template bits<wide_i64>(magnitude) | (top & INT64_MIN));
+    }
+  }
+
+  template <class T, bool Fused>
+  struct target {
+    static constexpr bool fused = Fused;
+    T* out; ///< null: only look
+    double by;
+    bool past_cache;
+    words largest_input = s::template fill<std::int16_t, unit>(0);
+    words largest_mean = s::template fill<std::int16_t, unit>(0);
+  };
+
+  /// Keeps the largest magnitudes, as integers.
+  FEDAGG_TARGET static inline void note(words& largest, const words& w) noexcept {
+    const words magnitude = w & static_cast<std::int16_t>(0x7fff);
+    largest = s::pick(magnitude > largest, magnitude, largest);
+  }
+  template <class T>
+  FEDAGG_TARGET static inline bool non_finite(const words& largest) noexcept {
+    return s::any(largest > static_cast<std::int16_t>(is_f16<T> ? 0x7bff : 0x7f7f));
+  }
+
+  template <int K, class T>
+  FEDAGG_TARGET static inline void place(wide_u64& all, const wide_f64& sum, const wide_f64& by) noexcept {
+    FEDAGG_FP_IN_ORDER
+    T mean[wide];
+    c::store_wide(mean, FEDAGG_FP_KEEP(sum * by));
+    all = all | (s::template convert<wide_u64>(s::template load<vec<std::uint16_t, wide>>(mean)) << (16 * K));
+  }
+
+  /// Sums of `group` clients; as sum_kernel's, with the four elements of a quartet in four vectors of acc.
+  template <class T, bool Fused>
+  FEDAGG_TARGET FEDAGG_NOINLINE static void add(sum_step which, const T* const* rows, const double* a,
+                                                std::size_t group, std::size_t begin, std::size_t count, double* acc,
+                                                target<T, Fused>& into) noexcept {
+    target<T, Fused> to = into;
+    double factors[sum_streams_few];
+    for (std::size_t g = 0; g < group; ++g) factors[g] = a[g] * scale<T>;
+    for (std::size_t j = 0; j < count; j += unit) {
+      wide_f64 sum[4] = {};
+      if (!which.first) {
+#pragma GCC unroll 4
+        for (std::size_t k = 0; k < 4; ++k) sum[k] = s::template load<wide_f64>(acc + j + k * wide);
+      }
+      for (std::size_t g = 0; g < group; ++g) {
+        const T* x = rows[g] + begin + j;
+        if (unit == 32 || j % 32 == 0) FEDAGG_PREFETCH(x + sum_ahead / sizeof(T));
+        const auto factor = s::template fill<double, wide>(factors[g]);
+        const auto quartets = s::template load<wide_i64>(x);
+        note(to.largest_input, s::template bits<words>(quartets));
+        s::template multiply_add<Fused>(sum[0], factor, element<T, 0>(quartets));
+        s::template multiply_add<Fused>(sum[1], factor, element<T, 1>(quartets));
+        s::template multiply_add<Fused>(sum[2], factor, element<T, 2>(quartets));
+        s::template multiply_add<Fused>(sum[3], factor, element<T, 3>(quartets));
+      }
+      if (which.last) {
+        const auto by = s::template fill<double, wide>(to.by);
+        wide_u64 all = s::template fill<std::uint64_t, wide>(0);
+        place<0, T>(all, sum[0], by);
+        place<1, T>(all, sum[1], by);
+        place<2, T>(all, sum[2], by);
+        place<3, T>(all, sum[3], by);
+        note(to.largest_mean, s::template bits<words>(all));
+        if (to.out && to.past_cache)
+          s::stream(to.out + begin + j, all);
+        else if (to.out)
+          s::store(to.out + begin + j, all);
+      } else {
+#pragma GCC unroll 4
+        for (std::size_t k = 0; k < 4; ++k) s::store(acc + j + k * wide, sum[k]);
+      }
+    }
+    into.largest_input = to.largest_input;
+    into.largest_mean = to.largest_mean;
+  }
+
+  template <class T, bool Fused>
+  FEDAGG_TARGET static unsigned seen(const target<T, Fused>& to) noexcept {
+    if (non_finite<T>(to.largest_input)) return saw_non_finite;
+    return non_finite<T>(to.largest_mean) ? saw_overflow : 0;
+  }
+};
+
+} // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl

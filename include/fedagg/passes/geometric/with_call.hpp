@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#ifndef FEDAGG_PASSES_GEOMETRIC_WITH_CALL_HPP
+#define FEDAGG_PASSES_GEOMETRIC_WITH_CALL_HPP
+
+#include <cstddef>
+#include <tuple>
+#include <utility>
+
+#include <fedagg/core/chain.hpp>
+#include <fedagg/passes/geometric/call.hpp>
+#include <fedagg/passes/geometric/measure.hpp>
+#include <fedagg/passes/geometric/mixed.hpp>
+
+namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
+
+/// Calls f with the geometric_call of a rule.
+template <class Rule, class F>
+errc with_call(const Rule& rule, const F& f) {
+  geometric_call call;
+  coordinate_kernel<Rule> columns;
+  note_part(rule, call);
+  call.needs = needs_of<Rule>();
+  call.measure = measuring::of<Rule, needs_of<Rule>()>();
+  call.rule = erase_rule(rule, columns);
+  return f(call);
+}
+
+/// The same of a chain.
+template <class... Parts, class F>
+errc with_call(const chained<Parts...>& chain, const F& f) {
+  constexpr std::size_t last = sizeof...(Parts) - 1;
+  using rule_type = std::tuple_element_t<last, std::tuple<Parts...>>;
+  geometric_call call;
+  coordinate_kernel<rule_type> columns;
+  std::apply([&](const auto&... part) { (note_part(part, call), ...); }, chain.parts);
+  call.needs = needs_of_all<Parts...>();
+  call.measure = measuring::of<rule_type, needs_of_all<Parts...>()>();
+  call.mixed = [](const tile_kernel& kernel, const affine_map& map, const kernel_user& user) {
+    const mixed_pass mixed(kernel, map);
+    return user.use(user.self, erase(mixed));
+  };
+  call.rule = erase_rule(std::get<last>(chain.parts), columns);
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    const stage_call stages[] = {erase_stage(std::get<I>(chain.parts))...};
+    call.stages = stages;
+    return f(call);
+  }
+  (std::make_index_sequence<last>{});
+}
+
+} // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl
+
+#endif // FEDAGG_PASSES_GEOMETRIC_WITH_CALL_HPP

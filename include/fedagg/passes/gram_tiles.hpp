@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+#ifndef FEDAGG_PASSES_GRAM_TILES_HPP
+#define FEDAGG_PASSES_GRAM_TILES_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include <fedagg/core/workspace.hpp>
+#include <fedagg/kernels/simd.hpp>
+#include <fedagg/passes/strided.hpp>
+
+namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
+
+using detail::segment;
+
+/// The coordinates of one floating-point tensor that take part, cut into tiles.
+struct gram_part {
+  const segment* from = nullptr;
+  std::size_t count = 0;
+  std::size_t first_tile = 0;
+  std::size_t first_sample = 0;     ///< where its coordinates stand in the sample
+  std::size_t first_coordinate = 0; ///< its first coordinate among all
+  bool direct = false;              ///< all views are dense in the same order: pointers suffice
+};
+
+/// Place of pair (i, k), k <= i, in a lower triangle; with k = 0 the pairs of i rows.
+constexpr std::size_t gram_pair(std::size_t i, std::size_t k) noexcept { return i * (i + 1) / 2 + k; }
+
+/// The rows of a Gram matrix in memory, how they are centred and cut into tiles and chunks of tiles.
+struct gram_source {
+  enum class centring : unsigned char { none, base, last_row, middle_row };
+
+  std::span<const gram_part> parts = {};
+  const any_tensor* const* views = nullptr; ///< part by part: `order` rows, then the base or null
+  std::span<const std::size_t> sample = {}; ///< ascending coordinates; empty for all
+  std::size_t order = 0;
+  centring centre = centring::none;
+  std::size_t tiles = 0;
+  std::size_t tiles_per_chunk = 0;
+  std::size_t chunks = 0;
+
+  /// Coordinates of a tile: with them the rows fill no more than the second-level cache. Of the order alone.
+  std::size_t block() const noexcept { return order <= 64 ? 1024 : order <= 128 ? 512 : 256; }
+  /// Doubles from row to row: a line more than a power of two, or all rows would share a few places of the cache.
+  std::size_t stride() const noexcept { return block() + gram_lanes; }
+  const any_tensor& view(std::size_t part, std::size_t row) const noexcept { return *views[part * (order + 1) + row]; }
+
+  /// A chunk is a task and has a triangle of its own: at most so many, of at least so many coordinates. By the shape of
+  /// the problem alone.
+  void cut() noexcept {
+    constexpr std::size_t most_chunks = 256, least_chunks = 16, triangles = std::size_t{1} << 22, coordinates = 16384;
+    std::size_t most = triangles / (gram_pair(order, 0) + 1);
+    most = most < least_chunks ? least_chunks : most > most_chunks ? most_chunks : most;
+    tiles_per_chunk = coordinates / block();
+    if (tiles / most >= tiles_per_chunk) tiles_per_chunk = tiles / most + 1;
+    chunks = (tiles + tiles_per_chunk - 1) / tiles_per_chunk;
+  }
+
+  /// The last part whose first tile is not beyond the tile.
+  std::size_t part_of(std::size_t tile) const noexcept {
+    std::size_t low = 0, high = parts.size();
+    while (high - low > 1) {
+      const std::size_t middle = (low + high) / 2;
+      (parts[middle].first_tile <= tile ? low : high) = middle;
+    }
+    return low;
+  }
+};
+
+/// Tiles of rows as doubles, centred, in one task's memory. Differences from a centre of floats are rounded to float,
+/// so that their products are exact in double: 2^-24 of a difference is all that a squared distance can lose.
+template <class Isa>
+class gram_tiles {
+public:
+  static std::size_t bytes(const gram_source& s) noexcept {
+    return s.order * s.stride() * sizeof(double) + 4 * s.block() * sizeof(double) + 2 * s.order * sizeof(double);
+  }
+
+  /// `memory` is aligned to 64 bytes.
+  gram_tiles(const gram_source& source, std::byte* memory) noexcept : s_(source), block_(source.block()) {
+    rows_ = reinterpret_cast<double*>(memory);
+    doubles_ = rows_ + s_.order * s_.stride();
+    packed_centre_ = reinterpret_cast<std::byte*>(doubles_ + block_);
+    packed_row_ = packed_centre_ + block_ * sizeof(double);
+    floats_ = reinterpret_cast<float*>(packed_row_ + block_ * sizeof(double));
+    norms_ = reinterpret_cast<double*>(floats_ + 2 * block_);
+    ahead_ = reinterpret_cast<const std::byte**>(norms_ + s_.order);
+  }
+
+  /// Where models have no origin, any row near the others makes their differences small: that of the lower middle norm
+  /// over a few coordinates, so that a minority of rows far away is not chosen. A row chosen badly costs time only.
+  void choose_middle(std::size_t part, std::size_t at, std::size_t count) noexcept {
+    if (count > 64) count = 64;
+    std::size_t finite = 0;
+    for (std::size_t k = 0; k < s_.order; ++k) {
+      row_partial seen;
+      const void* x = fetch(part, s_.view(part, k), at, count, packed_row_);
+      with_type(type_of(part), [&](auto* tag) {
+        using T = std::remove_pointer_t<decltype(tag)>;
+        square_kernel<Isa>::template squares<false>(static_cast<const T*>(x), static_cast<const T*>(nullptr), count,
+                                                    seen);
+      });
+      norms_[k] = is_finite(seen.square) ? seen.square : -1;
+      finite += is_finite(seen.square);
+    }
+    middle_ = s_.order;
+    for (std::size_t k = 0; k < s_.order && middle_ == s_.order; ++k) {
+      if (norms_[k] < 0) continue;
+      std::size_t before = 0;
+      for (std::size_t i = 0; i < s_.order; ++i)
+        before += norms_[i] >= 0 && (norms_[i] < norms_[k] || (norms_[i] == norms_[k] && i < k));
+      if (before == (finite - 1) / 2) middle_ = k;
+    }
+  }
+
+  /// Centres the next tile; false if the base is not finite there.
+  bool centre(std::size_t part, std::size_t at, std::size_t count) noexcept {
+    singles_ = nullptr;
+    centre_ = nullptr;
+    const std::size_t row = s_.centre == gram_source::centring::middle_row ? middle_ : s_.order - 1;
+    if (s_.centre == gram_source::centring::none) return true;
+    const bool origin = s_.centre == gram_source::centring::base;
+    if (!origin && row >= s_.order) return true;
+    const any_tensor& view = origin ? s_.view(part, s_.order) : s_.view(part, row);
+    const void* x = fetch(part, view, at, count, packed_centre_);
+    if (type_of(part) == dtype::f64) {
+      const auto* c = static_cast<const double*>(x);
+      // A row may leave no other row without finite squares, so one beyond 2^400 is no centre.
+      if (origin ? !scan_kernel<Isa>::non_finite(c, count) : !kernel::far(c, count)) centre_ = c;
+      return centre_ || !origin;
+    }
+    if (type_of(part) == dtype::f32) {
+      singles_ = static_cast<const float*>(x);
+    } else {
+      widen_halves(type_of(part), x, count, floats_);
+      singles_ = floats_;
+    }
+    if (!kernel::far(singles_, count)) return true;
+    // Differences from it could overflow a float.
+    const bool finite = !scan_kernel<Isa>::non_finite(singles_, count);
+    if (origin && finite) {
+      for (std::size_t j = 0; j < count; ++j)
+        doubles_[j] = static_cast<double>(convert_kernel<Isa>::element_at(singles_, j));
+      centre_ = doubles_;
+    }
+    singles_ = nullptr;
+    return finite || !origin;
+  }
+
+  /// The tile's rows, all or those that are `wanted`.
+  gram_tile load(std::size_t part, std::size_t at, std::size_t count, const unsigned char* wanted) noexcept {
+    const gram_part& p = s_.parts[part];
+    const std::size_t size = size_of(type_of(part));
+    const bool more = at + block_ < p.count && s_.sample.empty();
+    std::size_t ahead = 0;
+    for (std::size_t k = 0; k < s_.order; ++k) {
+      if (wanted && !wanted[k]) continue;
+      const any_tensor& view = s_.view(part, k);
+      stage(type_of(part), fetch(part, view, at, count, packed_row_), count, rows_ + k * s_.stride());
+      if (more && (p.direct || view.contiguous()))
+        ahead_[ahead++] = static_cast<const std::byte*>(view.data()) + (at + block_) * size;
+    }
+    return {rows_, s_.stride(), s_.order, count, block_, nullptr, ahead_, ahead, gram_lanes * size};
+  }
+
+  /// True if the products of the tile are exact.
+  bool exact(std::size_t part) const noexcept { return type_of(part) != dtype::f64 && !centre_; }
+
+  /// True if a row's part of the tile holds NaN or Inf.
+  bool non_finite(std::size_t part, std::size_t row, std::size_t at, std::size_t count) const noexcept {
+    return scan_kernel<Isa>::non_finite(type_of(part), fetch(part, s_.view(part, row), at, count, packed_row_), count);
+  }
+
+private:
+  using kernel = gram_kernel<Isa>;
+
+  dtype type_of(std::size_t part) const noexcept { return s_.parts[part].from->type; }
+
+  template <class F>
+  static void with_type(dtype type, F&& f) noexcept {
+    switch (type) {
+    case dtype::f64:
+      return f(static_cast<double*>(nullptr));
+    case dtype::f32:
+      return f(static_cast<float*>(nullptr));
+    case dtype::f16:
+      return f(static_cast<float16*>(nullptr));
+    default:
+      return f(static_cast<bfloat16*>(nullptr));
+    }
+  }
+
+  static void widen_halves(dtype type, const void* x, std::size_t count, float* to) noexcept {
+    if (type == dtype::f16)
+      convert_kernel<Isa>::widen(static_cast<const float16*>(x), count, to);
+    else
+      convert_kernel<Isa>::widen(static_cast<const bfloat16*>(x), count, to);
+  }
+
+  /// The elements where they lie, or packed into `to`.
+  const void* fetch(std::size_t part, const any_tensor& view, std::size_t at, std::size_t count,
+                    std::byte* to) const noexcept {
+    const gram_part& p = s_.parts[part];
+    const std::size_t size = size_of(view.type());
+    const auto* data = static_cast<const std::byte*>(view.data());
+    if (s_.sample.empty()) {
+      if (p.direct || view.contiguous()) return data + at * size;
+      gather(view, at, count, to);
+      return to;
+    }
+    for (std::size_t j = 0; j < count; ++j) {
+      const std::size_t index = s_.sample[p.first_sample + at + j] - p.first_coordinate;
+      if (view.contiguous())
+        std::memcpy(to + j * size, data + index * size, size);
+      else
+        gather(view, index, 1, to + j * size);
+    }
+    return to;
+  }
+
+  void stage(dtype type, const void* x, std::size_t count, double* to) const noexcept {
+    if (type == dtype::f64) return stage_as(static_cast<const double*>(x), count, to);
+    if (type == dtype::f32) return stage_floats(static_cast<const float*>(x), count, to);
+    if (singles_ || centre_) {
+      widen_halves(type, x, count, floats_ + block_);
+      return stage_floats(floats_ + block_, count, to);
+    }
+    if (type == dtype::f16) return stage_as(static_cast<const float16*>(x), count, to);
+    return stage_as(static_cast<const bfloat16*>(x), count, to);
+  }
+  void stage_floats(const float* x, std::size_t count, double* to) const noexcept {
+    if (singles_) return kernel::subtract(x, singles_, count, to, block_);
+    stage_as(x, count, to);
+  }
+  template <class T>
+  void stage_as(const T* x, std::size_t count, double* to) const noexcept {
+    if (centre_) return kernel::template widen<true>(x, centre_, count, to, block_);
+    kernel::template widen<false>(x, nullptr, count, to, block_);
+  }
+
+  const gram_source& s_;
+  std::size_t block_;
+  double* rows_;
+  double* doubles_; // a centre of floats whose differences do not fit a float
+  std::byte* packed_centre_;
+  std::byte* packed_row_;
+  float* floats_; // halves as floats: the centre, then a row
+  double* norms_;
+  const std::byte** ahead_;
+  const float* singles_ = nullptr; // the centre of this tile, one or none of the two
+  const double* centre_ = nullptr;
+  std::size_t middle_ = 0;
+};
+
+} // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl
+
+#endif // FEDAGG_PASSES_GRAM_TILES_HPP

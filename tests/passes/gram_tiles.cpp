@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include <fedagg/passes/gram_tiles.hpp>
+
+#include "support/numeric.hpp"
+
+using namespace numeric;
+namespace impl = fedagg::impl;
+using impl::gram_source;
+
+namespace {
+
+/// One tensor of n rows and the memory for a task.
+template <class T>
+struct one_tensor {
+  std::vector<fedagg::any_tensor> tensors;
+  std::vector<const fedagg::any_tensor*> views;
+  fedagg::detail::segment from;
+  impl::gram_part part;
+  gram_source source;
+  std::vector<std::byte> bytes;
+
+  explicit one_tensor(const matrix<T>& x, gram_source::centring centre) {
+    for (std::size_t i = 0; i < x.n; ++i) tensors.emplace_back(fedagg::view(x.row(i)));
+    for (const auto& t : tensors) views.push_back(&t);
+    views.push_back(nullptr);
+    from.type = fedagg::dtype_of<T>;
+    part.from = &from;
+    part.count = x.d;
+    source.parts = {&part, 1};
+    source.views = views.data();
+    source.order = x.n;
+    source.centre = centre;
+    bytes.resize(impl::gram_tiles<impl::on_baseline>::bytes(source) + 64);
+  }
+  std::byte* memory() { return bytes.data() + (64 - reinterpret_cast<std::uintptr_t>(bytes.data()) % 64) % 64; }
+};
+
+} // namespace
+
+TEST_CASE("chunks cover the tiles, are few, and depend on the shape alone") {
+  for (const std::size_t order : {1u, 20u, 64u, 65u, 128u, 129u, 1000u, 5000u})
+    for (const std::size_t tiles : {0u, 1u, 15u, 16u, 17u, 4095u, 4096u, 4097u, 1000000u}) {
+      gram_source s;
+      s.order = order;
+      s.tiles = tiles;
+      s.cut();
+      INFO("order " << order << " tiles " << tiles);
+      CHECK(s.chunks * s.tiles_per_chunk >= tiles);
+      CHECK((tiles == 0 ? s.chunks == 0 : (s.chunks - 1) * s.tiles_per_chunk < tiles));
+      CHECK(s.chunks <= 256);
+      CHECK((s.chunks <= 16 || s.chunks * impl::gram_pair(order, 0) <= std::size_t{1} << 22));
+      CHECK(s.tiles_per_chunk * s.block() >= 16384);
+    }
+}
+
+TEST_CASE("a tile belongs to the last part that starts before it") {
+  std::vector<impl::gram_part> parts(5);
+  const std::size_t first[] = {0, 1, 4, 5, 9};
+  for (std::size_t i = 0; i < 5; ++i) parts[i].first_tile = first[i];
+  gram_source s;
+  s.parts = parts;
+  const std::size_t want[] = {0, 1, 1, 1, 2, 3, 3, 3, 3, 4, 4};
+  for (std::size_t tile = 0; tile < 11; ++tile) CHECK(s.part_of(tile) == want[tile]);
+}
+
+TEST_CASE("the centre of models is a row of the lower middle norm, lowest index first, never a bad one") {
+  impl::on_active_isa([&](auto tag) {
+    using tiles = impl::gram_tiles<decltype(tag)>;
+    const auto centre_of = [&](std::vector<float> scales, bool far_later = false) {
+      matrix<float> x(scales.size(), 100);
+      for (std::size_t i = 0; i < x.n; ++i)
+        for (std::size_t j = 0; j < 100; ++j) x.at(i, j) = scales[i] * static_cast<float>(j + 1);
+      if (far_later)
+        for (std::size_t i = 0; i < x.n; ++i) x.at(i, 99) = 1e38f;
+      one_tensor<float> one(x, gram_source::centring::middle_row);
+      tiles t(one.source, one.memory());
+      t.choose_middle(0, 0, 100);
+      CHECK(t.centre(0, 0, 100));
+      CHECK(t.exact(0));
+      const auto tile = t.load(0, 0, 100, nullptr);
+      // The row that became zero is the centre.
+      for (std::size_t i = 0; i < x.n; ++i) {
+        bool zero = true;
+        for (std::size_t j = 0; j < 3; ++j) zero = zero && tile.rows[i * tile.stride + j] == 0;
+        if (zero) return i;
+      }
+      return x.n;
+    };
+    const float inf = std::bit_cast<float>(0x7f800000u);
+    CHECK(centre_of({5, 1, 3}) == 2);
+    CHECK(centre_of({1, 4, 3, 2}) == 3);
+    CHECK(centre_of({7, 7, 7}) == 0);
+    CHECK(centre_of({1e30f, 2, 1e30f, 1, 3}) == 4);
+    CHECK(centre_of({inf, 2, inf, 1, inf}) == 3);
+    CHECK(centre_of({1, 2, 3}, true) == 3);
+  });
+}
+
+TEST_CASE("a tile asks for the next one only where there is one in memory") {
+  matrix<float> x(3, 2100);
+  one_tensor<float> one(x, gram_source::centring::none);
+  impl::gram_tiles<impl::on_baseline> t(one.source, one.memory());
+  const auto first = t.load(0, 0, 1024, nullptr), last = t.load(0, 2048, 52, nullptr);
+  REQUIRE(first.ahead_rows == 3);
+  CHECK(last.ahead_rows == 0);
+  const auto again = t.load(0, 0, 1024, nullptr);
+  for (std::size_t i = 0; i < 3; ++i)
+    CHECK(again.ahead[i] == reinterpret_cast<const std::byte*>(x.row(i).data() + 1024));
+  const unsigned char wanted[] = {0, 1, 0};
+  CHECK(t.load(0, 0, 1024, wanted).ahead_rows == 1);
+}
