@@ -65,7 +65,11 @@ void check_windows() {
   }
   for (std::size_t d = 1; d <= 70; ++d) check<T>(kind::normal, 5, {1, 4}, d, 0, d);
   for (const std::size_t begin : {1u, 3u, 16u, 31u}) check<T>(kind::normal, 10, {2, 8}, 100, begin, 100 - begin / 2);
-  for (const std::size_t n : {128u, 129u, 257u, 1000u}) check<T>(kind::normal, n, {n / 3, n - n / 3}, 35, 1, 34);
+  // Around every number of sorted blocks, with the window's ends at theirs and inside.
+  for (const std::size_t n : {64u, 65u, 95u, 96u, 97u, 127u, 128u, 129u, 160u, 200u, 225u, 255u, 256u, 257u, 1000u})
+    for (const order_window w : {order_window{n / 3, n - n / 3}, {n / 4, n - n / 4}, {0, n}, {n / 2, n / 2 + 1},
+                                 {31, 33}, {32, 64}, {0, 1}, {n - 1, n}, {n - 3, n - 1}})
+      check<T>(kind::normal, n, w, 35, 1, 34);
 }
 
 } // namespace
@@ -103,7 +107,7 @@ TEST_CASE("results to be narrowed are exact or odd") {
 }
 
 TEST_CASE("a NaN or Inf in any row and place is told, values at the ends of the range are not") {
-  for (const std::size_t n : {1u, 3u, 4u, 19u, 24u, 25u, 40u})
+  for (const std::size_t n : {1u, 3u, 4u, 19u, 24u, 25u, 40u, 65u, 100u, 200u, 300u})
     for (const std::size_t d : {1u, 8u, 21u})
       for (std::size_t at = 0; at < d; at += 5) {
         matrix<float> x(n, d);

@@ -193,7 +193,7 @@ struct nearest_kernel<FEDAGG_ISA> {
       if (out) std::memcpy(out + last, result, (end - last) * sizeof(T));
     }
     if (mode.past_cache) s::fence();
-    return s::any(t.bad) ? saw_non_finite : t.overflow ? saw_overflow : 0;
+    return s::any(t.bad) ? saw_non_finite : s::any(t.over) ? saw_overflow : 0;
   }
 };
 

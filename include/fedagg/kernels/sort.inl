@@ -87,11 +87,42 @@ struct sort_kernel<FEDAGG_ISA> {
     return (n + register_rows - 1) / register_rows * register_rows;
   }
 
-  /// Sorts the vectors at rows[0] + at .. rows[n - 1] + at into x, which has room for padded(n): blocks in registers,
-  /// then bitonic merges whose short steps are in registers too. `top` pads the last block; what lies beyond is thought
-  /// of as top and is never exchanged with. Lines `ahead` elements further are asked for, if any. Only the vectors in
-  /// the window need come out in their places: of the last merge, what leads elsewhere is left out. `low` and `high`
-  /// become the columns' ends.
+  /// Blocks of register_rows of the vectors at rows[0] + at .. rows[n - 1] + at, each sorted, into x, which has room for
+  /// padded(n); `top` pads the last block. Lines `ahead` elements further are asked for, if any.
+  template <class T>
+  FEDAGG_TARGET static void sort_blocks(const T* const* rows, std::size_t at, std::size_t n, const T* top, column<T>* x,
+                                        std::size_t ahead) noexcept {
+    for (std::size_t first = 0; first < padded(n); first += register_rows) {
+      const T* from[register_rows];
+      for (std::size_t i = 0; i < register_rows; ++i) {
+        from[i] = first + i < n ? rows[first + i] + at : top;
+        if (ahead != 0 && at * sizeof(T) % 64 == 0) FEDAGG_PREFETCH(from[i] + ahead);
+      }
+      sort_block(static_cast<const T* const*>(from), x + first);
+    }
+  }
+
+  /// Merges ascending runs of run / 2 of the first `end` vectors to runs of `run`, by bitonic merges whose short steps
+  /// are in registers; what lies beyond `end` is thought of as top and is never exchanged with. Of the result only what
+  /// is in the window need come out in its place.
+  template <class V>
+  FEDAGG_TARGET static void merge_runs(V* x, std::size_t end, std::size_t run, order_window w) noexcept {
+    const auto wanted = [&](std::size_t from, std::size_t to) { return from < w.last && w.first < to; };
+    for (std::size_t low = 0; low < end; low += run) {
+      const std::size_t high = end - low < run ? end : low + run;
+      // The second half ascends too, so the first step compares it from its end.
+      for (std::size_t i = low + run - high; i < run / 2; ++i) s::exchange(x[low + i], x[low + run - 1 - i]);
+      for (std::size_t k = run / 4; k >= register_rows; k /= 2)
+        for (std::size_t j = low; j + k < high; j += 2 * k)
+          if (wanted(j, j + 2 * k))
+            for (std::size_t i = j; i < j + k && i + k < high; ++i) s::exchange(x[i], x[i + k]);
+      for (std::size_t j = low; j < high; j += register_rows)
+        if (wanted(j, j + register_rows)) merge_block(x + j);
+    }
+  }
+
+  /// Sorts the vectors at rows[0] + at .. rows[n - 1] + at into x, which has room for padded(n). Only those in the window
+  /// need come out in their places. `low_end` and `high_end` become the columns' ends.
   template <class T>
   FEDAGG_TARGET static void sort_rows(const T* const* rows, std::size_t at, std::size_t n, const T* top, column<T>* x,
                                       std::size_t ahead, order_window w, column<T>& low_end,
@@ -105,35 +136,85 @@ struct sort_kernel<FEDAGG_ISA> {
         high_end = x[n - 1];
         return;
       }
-    for (std::size_t first = 0; first < end; first += register_rows) {
-      const T* from[register_rows];
-      for (std::size_t i = 0; i < register_rows; ++i) {
-        from[i] = first + i < n ? rows[first + i] + at : top;
-        if (ahead != 0 && at * sizeof(T) % 64 == 0) FEDAGG_PREFETCH(from[i] + ahead);
-      }
-      sort_block(static_cast<const T* const*>(from), x + first);
-    }
+    sort_blocks(rows, at, n, top, x, ahead);
     low_end = x[0];
     high_end = x[end - 1];
     for (std::size_t run = 2 * register_rows; run / 2 < end; run *= 2) {
       const bool last = run >= end;
-      if (last) {
-        low_end = s::pick(x[0] < x[run / 2], x[0], x[run / 2]);
-        high_end = s::pick(x[run / 2 - 1] < x[end - 1], x[end - 1], x[run / 2 - 1]);
-      }
-      const auto wanted = [&](std::size_t from, std::size_t to) { return !last || (from < w.last && w.first < to); };
-      for (std::size_t low = 0; low < end; low += run) {
-        const std::size_t high = end - low < run ? end : low + run;
-        // The second half ascends too, so the first step compares it from its end.
-        for (std::size_t i = low + run - high; i < run / 2; ++i) s::exchange(x[low + i], x[low + run - 1 - i]);
-        for (std::size_t k = run / 4; k >= register_rows; k /= 2)
-          for (std::size_t j = low; j + k < high; j += 2 * k)
-            if (wanted(j, j + 2 * k))
-              for (std::size_t i = j; i < j + k && i + k < high; ++i) s::exchange(x[i], x[i + k]);
-        for (std::size_t j = low; j < high; j += register_rows)
-          if (wanted(j, j + register_rows)) merge_block(x + j);
-      }
+      if (last) ends_of(x, run / 2, end, low_end, high_end);
+      merge_runs(x, end, run, last ? w : order_window{0, end});
     }
+  }
+
+  /// The ends of what an ascending run of `half` and one of end - half will be merged to.
+  template <class V>
+  FEDAGG_TARGET static inline void ends_of(const V* x, std::size_t half, std::size_t end, V& low, V& high) noexcept {
+    low = s::pick(x[0] < x[half], x[0], x[half]);
+    high = s::pick(x[half - 1] < x[end - 1], x[end - 1], x[half - 1]);
+  }
+
+  /// The smaller or, with Upper, the larger of two.
+  template <bool Upper, class V>
+  FEDAGG_TARGET static inline V side(const V& a, const V& b) noexcept {
+    V low = a, high = b;
+    s::exchange(low, high);
+    return Upper ? high : low;
+  }
+  /// One side of a merge's step: a[i] and b[i * by], of register_rows pairs.
+  template <bool Upper, class V>
+  FEDAGG_TARGET static void one_step(const V* a, const V* b, std::ptrdiff_t by, V* to) noexcept {
+    for (std::size_t i = 0; i < register_rows; ++i, b += by) to[i] = side<Upper>(a[i], *b);
+  }
+  /// And of two steps: the first of a and b and of c and d, the second of their results.
+  template <bool First, bool Second, class V>
+  FEDAGG_TARGET static void two_steps(const V* a, const V* b, const V* c, const V* d, std::ptrdiff_t by,
+                                      V* to) noexcept {
+    for (std::size_t i = 0; i < register_rows; ++i, b += by, d += by)
+      to[i] = side<Second>(side<First>(a[i], *b), side<First>(c[i], *d));
+  }
+  template <class V>
+  FEDAGG_TARGET static void two_steps(unsigned sides, const V* a, const V* b, const V* c, const V* d, std::ptrdiff_t by,
+                                      V* to) noexcept {
+    switch (sides) {
+    case 0:
+      return two_steps<false, false>(a, b, c, d, by, to);
+    case 1:
+      return two_steps<false, true>(a, b, c, d, by, to);
+    case 2:
+      return two_steps<true, false>(a, b, c, d, by, to);
+    default:
+      return two_steps<true, true>(a, b, c, d, by, to);
+    }
+  }
+
+  /// Columns of so many rows are merged to the end only where the window has an end.
+  static constexpr std::size_t most_melded = 8 * register_rows;
+  /// Rows of each of the two runs of the last merge.
+  static constexpr std::size_t half_of(std::size_t n) noexcept {
+    std::size_t half = register_rows;
+    while (2 * half < n) half *= 2;
+    return half;
+  }
+
+  /// Block number `block` of register_rows of what two ascending runs of `half` vectors (one, two or four blocks) become
+  /// when they are merged, as a bitonic run: which values are in a block is decided by the sides of the merge's first
+  /// steps alone. `y` has room for half + register_rows vectors; the block is returned in the last of them.
+  template <class V>
+  FEDAGG_TARGET static V* meld(const V* x, std::size_t half, std::size_t block, V* y) noexcept {
+    V* const to = y + half;
+    const V* const last = x + 2 * half - 1;
+    constexpr std::ptrdiff_t step = register_rows;
+    if (half == register_rows) {
+      block == 0 ? one_step<false>(x, last, -1, to) : one_step<true>(x, last, -1, to);
+    } else if (half == 2 * register_rows) {
+      two_steps(static_cast<unsigned>(block), x, last, x + step, last - step, -1, to);
+    } else {
+      for (std::ptrdiff_t k = 0; k < 4; ++k)
+        block < 4 ? one_step<false>(x + k * step, last - k * step, -1, y + k * step)
+                  : one_step<true>(x + k * step, last - k * step, -1, y + k * step);
+      two_steps(static_cast<unsigned>(block % 4), y, y + 2 * step, y + step, y + 3 * step, 1, to);
+    }
+    return to;
   }
 };
 

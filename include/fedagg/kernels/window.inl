@@ -42,8 +42,8 @@ struct window_kernel<FEDAGG_ISA> {
     order_window window;
     T* out; ///< null: only look
     tile_mode mode;
-    bool overflow = false;
     column<T> bad = s::template fill<image<T>, s::template width<T>>(0);
+    column<T> over = bad;
     wide_f64 huge{}; ///< means of columns of doubles whose sums overflowed
   };
 
@@ -73,29 +73,23 @@ struct window_kernel<FEDAGG_ISA> {
   template <class T>
   FEDAGG_TARGET static inline void finish(tile<T>& t, const sums<T>& total, std::size_t j) noexcept {
     FEDAGG_FP_IN_ORDER
-    constexpr std::size_t width = s::template width<T>;
     const auto count = static_cast<double>(t.window.last - t.window.first);
-    T result[width];
-#pragma GCC unroll 2
-    for (std::size_t k = 0; k < sums<T>::parts; ++k) {
-      wide_f64 mean = total.part[k];
+    column<T> word;
+    if constexpr (sizeof(T) == 8) {
+      auto by = s::template fill<double, wide>(count);
+      FEDAGG_FP_HIDE(by);
+      word = s::template bits<column<T>>(
+          s::pick(overflowed(total.part[0]), t.huge, FEDAGG_FP_KEEP(total.part[0] / by)));
+    } else {
       // A reciprocal is exact enough for float (the error is 2^-29 of its last place) and never for double.
-      if constexpr (sizeof(T) == 8) {
-        auto by = s::template fill<double, wide>(count);
-        FEDAGG_FP_HIDE(by);
-        mean = s::pick(overflowed(total.part[k]), t.huge, FEDAGG_FP_KEEP(mean / by));
-        c::store_wide(result + k * wide, mean);
-      } else {
-        mean = FEDAGG_FP_KEEP(mean * s::template fill<double, wide>(1.0 / count));
-        if (t.mode.odd)
-          s::store(result + k * wide, c::round_to_odd(mean));
-        else
-          c::store_wide(result + k * wide, mean);
-      }
+      const auto by = s::template fill<double, wide>(1.0 / count);
+      const wide_f64 low = FEDAGG_FP_KEEP(total.part[0] * by), high = FEDAGG_FP_KEEP(total.part[1] * by);
+      using half = vec<float, wide>;
+      word = s::template bits<column<T>>(t.mode.odd ? s::join(c::round_to_odd(low), c::round_to_odd(high))
+                                                    : s::join(s::template convert<half>(low), s::template convert<half>(high)));
     }
-    auto word = s::template load<column<T>>(result);
     const auto magnitude = word & static_cast<image<T>>(~(image<T>{1} << (sizeof(T) * 8 - 1)));
-    t.overflow |= s::any(magnitude > sorter::template largest<T>);
+    t.over = t.over | (magnitude > sorter::template largest<T>);
     word = word & (magnitude != image<T>{0});
     if (!t.out) return;
     if (t.mode.past_cache && reinterpret_cast<std::uintptr_t>(t.out + j) % s::bytes == 0)
@@ -114,9 +108,11 @@ struct window_kernel<FEDAGG_ISA> {
   /// Surely <= n <= N rows: everything in registers, constant indices only.
   template <std::size_t Surely, std::size_t N, class T>
   FEDAGG_TARGET FEDAGG_FLATTEN static void small(const T* const* rows, std::size_t n, std::size_t begin,
-                                                 std::size_t end, tile<T>& t) noexcept {
+                                                 std::size_t end, tile<T>& into) noexcept {
     constexpr std::size_t width = s::template width<T>;
-    const order_window w = t.window;
+    // A copy, because stores through T* might change the original for all the compiler knows.
+    tile<T> t = into;
+    const std::size_t from = t.window.first, count = t.window.last - from;
     for (std::size_t j = begin; j < end; j += width) {
       column<T> x[N];
 #pragma GCC unroll 32
@@ -132,20 +128,56 @@ struct window_kernel<FEDAGG_ISA> {
       sums<T> total{};
 #pragma GCC unroll 32
       for (std::size_t i = 0; i < N; ++i)
-        if (i >= w.first && i < w.last) add<T>(total, x[i]);
+        if (i - from < count) add<T>(total, x[i]);
       if constexpr (sizeof(T) == 8)
         if (s::any(overflowed(total.part[0]))) {
           // A copy, because what has an address stays in memory.
           column<T> again[N];
 #pragma GCC unroll 32
           for (std::size_t i = 0; i < N; ++i) again[i] = x[i];
-          average_huge(again, w, t.huge);
+          average_huge(again, t.window, t.huge);
+        }
+      finish(t, total, j);
+    }
+    into.bad = t.bad;
+    into.over = t.over;
+  }
+
+  /// Sorted blocks are merged to two runs, and those no further than to tell which values are in the window.
+  template <class T>
+  FEDAGG_TARGET FEDAGG_NOINLINE static void medium(const T* const* rows, std::size_t n, std::size_t begin,
+                                                   std::size_t end, tile<T>& t, column<T>* x) noexcept {
+    constexpr std::size_t width = s::template width<T>, rows_of_block = register_rows;
+    const auto top = s::template fill<image<T>, width>(sorter::template largest<T>);
+    T padding[width];
+    std::memcpy(padding, &top, sizeof padding);
+    const std::size_t sorted = (n + rows_of_block - 1) / rows_of_block * rows_of_block, half = sorter::half_of(n);
+    for (std::size_t i = sorted; i < 2 * half; ++i) x[i] = top;
+    const order_window w = t.window;
+    for (std::size_t j = begin; j < end; j += width) {
+      sorter::sort_blocks(rows, j, n, static_cast<const T*>(padding), x, 1024 / sizeof(T));
+      for (std::size_t run = 2 * rows_of_block; run <= half; run *= 2) sorter::merge_runs(x, sorted, run, {0, sorted});
+      column<T> low, high;
+      sorter::ends_of(x, half, sorted, low, high);
+      check(t, low, high);
+      sums<T> total{};
+      for (std::size_t at = w.first / rows_of_block * rows_of_block; at < w.last; at += rows_of_block) {
+        column<T>* const block = sorter::meld(x, half, at / rows_of_block, x + 2 * half);
+        const std::size_t first = w.first > at ? w.first - at : 0;
+        const std::size_t last = w.last - at < rows_of_block ? w.last - at : rows_of_block;
+        if (last - first < rows_of_block) sorter::merge_block(block);
+        for (std::size_t i = first; i < last; ++i) add<T>(total, block[i]);
+      }
+      if constexpr (sizeof(T) == 8)
+        if (s::any(overflowed(total.part[0]))) {
+          sorter::merge_runs(x, sorted, 2 * half, {0, sorted});
+          average_huge(x, w, t.huge);
         }
       finish(t, total, j);
     }
   }
 
-  /// Any n: the column is gathered in `scratch`, padded(n) vectors, and sorted there.
+  /// Any n: the column is sorted in `scratch`.
   template <class T>
   FEDAGG_TARGET FEDAGG_NOINLINE static void large(const T* const* rows, std::size_t n, std::size_t begin,
                                                   std::size_t end, tile<T>& t, column<T>* x) noexcept {
@@ -182,12 +214,18 @@ struct window_kernel<FEDAGG_ISA> {
           if (n <= 32) return small<25, 32>(rows, n, begin, end, t);
       }
     }
+    if (n > register_rows && n <= sorter::most_melded) return medium(rows, n, begin, end, t, scratch);
     large(rows, n, begin, end, t, scratch);
+  }
+
+  /// Vectors that a column of n rows is sorted in.
+  static constexpr std::size_t column_room(std::size_t n) noexcept {
+    return n > register_rows && n <= sorter::most_melded ? 3 * sorter::half_of(n) + register_rows : sorter::padded(n);
   }
 
   /// Bytes of scratch (aligned to 64) that `run` needs for n rows: a column and the last coordinates of each row.
   static constexpr std::size_t scratch_bytes(std::size_t n) noexcept {
-    return (sorter::padded(n) + n) * s::bytes + n * sizeof(void*);
+    return (column_room(n) + n) * s::bytes + n * sizeof(void*);
   }
 
   /// out[begin..end) = the mean of window w of each sorted column of n rows; null `out` only looks.
@@ -201,7 +239,7 @@ struct window_kernel<FEDAGG_ISA> {
     full(rows, n, begin, last, t, columns);
     if (last < end) {
       // Less than a vector is left: the rows' ends become vectors of their own.
-      auto* ends = reinterpret_cast<T*>(columns + sorter::padded(n));
+      auto* ends = reinterpret_cast<T*>(columns + column_room(n));
       auto** ends_of = reinterpret_cast<const T**>(ends + n * width);
       for (std::size_t i = 0; i < n; ++i) {
         std::memset(static_cast<void*>(ends + i * width), 0, s::bytes);
@@ -215,7 +253,7 @@ struct window_kernel<FEDAGG_ISA> {
       if (out) std::memcpy(out + last, result, (end - last) * sizeof(T));
     }
     if (mode.past_cache) s::fence();
-    return s::any(t.bad) ? saw_non_finite : t.overflow ? saw_overflow : 0;
+    return s::any(t.bad) ? saw_non_finite : s::any(t.over) ? saw_overflow : 0;
   }
 };
 
