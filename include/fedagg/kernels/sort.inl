@@ -87,8 +87,8 @@ struct sort_kernel<FEDAGG_ISA> {
     return (n + register_rows - 1) / register_rows * register_rows;
   }
 
-  /// Blocks of register_rows of the vectors at rows[0] + at .. rows[n - 1] + at, each sorted, into x, which has room for
-  /// padded(n); `top` pads the last block. Lines `ahead` elements further are asked for, if any.
+  /// Blocks of register_rows of the vectors at rows[0] + at .. rows[n - 1] + at, each sorted, into x, which has room
+  /// for padded(n); `top` pads the last block. Lines `ahead` elements further are asked for, if any.
   template <class T>
   FEDAGG_TARGET static void sort_blocks(const T* const* rows, std::size_t at, std::size_t n, const T* top, column<T>* x,
                                         std::size_t ahead) noexcept {
@@ -121,8 +121,8 @@ struct sort_kernel<FEDAGG_ISA> {
     }
   }
 
-  /// Sorts the vectors at rows[0] + at .. rows[n - 1] + at into x, which has room for padded(n). Only those in the window
-  /// need come out in their places. `low_end` and `high_end` become the columns' ends.
+  /// Sorts the vectors at rows[0] + at .. rows[n - 1] + at into x, which has room for padded(n). Only those in the
+  /// window need come out in their places. `low_end` and `high_end` become the columns' ends.
   template <class T>
   FEDAGG_TARGET static void sort_rows(const T* const* rows, std::size_t at, std::size_t n, const T* top, column<T>* x,
                                       std::size_t ahead, order_window w, column<T>& low_end,
@@ -196,9 +196,9 @@ struct sort_kernel<FEDAGG_ISA> {
     return half;
   }
 
-  /// Block number `block` of register_rows of what two ascending runs of `half` vectors (one, two or four blocks) become
-  /// when they are merged, as a bitonic run: which values are in a block is decided by the sides of the merge's first
-  /// steps alone. `y` has room for half + register_rows vectors; the block is returned in the last of them.
+  /// Block number `block` of register_rows of what two ascending runs of `half` vectors (one, two or four blocks)
+  /// become when they are merged, as a bitonic run: which values are in a block is decided by the sides of the merge's
+  /// first steps alone. `y` has room for half + register_rows vectors; the block is returned in the last of them.
   template <class V>
   FEDAGG_TARGET static V* meld(const V* x, std::size_t half, std::size_t block, V* y) noexcept {
     V* const to = y + half;

@@ -78,15 +78,16 @@ struct window_kernel<FEDAGG_ISA> {
     if constexpr (sizeof(T) == 8) {
       auto by = s::template fill<double, wide>(count);
       FEDAGG_FP_HIDE(by);
-      word = s::template bits<column<T>>(
-          s::pick(overflowed(total.part[0]), t.huge, FEDAGG_FP_KEEP(total.part[0] / by)));
+      word =
+          s::template bits<column<T>>(s::pick(overflowed(total.part[0]), t.huge, FEDAGG_FP_KEEP(total.part[0] / by)));
     } else {
       // A reciprocal is exact enough for float (the error is 2^-29 of its last place) and never for double.
       const auto by = s::template fill<double, wide>(1.0 / count);
       const wide_f64 low = FEDAGG_FP_KEEP(total.part[0] * by), high = FEDAGG_FP_KEEP(total.part[1] * by);
       using half = vec<float, wide>;
-      word = s::template bits<column<T>>(t.mode.odd ? s::join(c::round_to_odd(low), c::round_to_odd(high))
-                                                    : s::join(s::template convert<half>(low), s::template convert<half>(high)));
+      word = s::template bits<column<T>>(
+          t.mode.odd ? s::join(c::round_to_odd(low), c::round_to_odd(high))
+                     : s::join(s::template convert<half>(low), s::template convert<half>(high)));
     }
     const auto magnitude = word & static_cast<image<T>>(~(image<T>{1} << (sizeof(T) * 8 - 1)));
     t.over = t.over | (magnitude > sorter::template largest<T>);

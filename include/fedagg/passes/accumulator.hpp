@@ -24,11 +24,12 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS {
 /// servers can form a tree. A client is looked at as a whole before any of it is added. Sums are in double in the order
 /// of the calls: the result is within (n + 1) 2^-53 sum |w x| / sum w of the exact mean, then rounded to the output's
 /// type. Integer tensors are averaged and rounded half to even; those with `integers::keep` are not touched.
-class mean_accumulator {
+template <class Void = void>
+class basic_mean_accumulator {
 public:
   /// Takes names, element types, shapes and integer policies from a model; its values are not looked at.
   /// A model that cannot be summed gives an accumulator whose `status()` says why and which refuses everything.
-  explicit mean_accumulator(const model_view& layout) {
+  explicit basic_mean_accumulator(const model_view& layout) {
     for (const auto& e : layout.entries()) {
       tensor t;
       t.name = names_.size();
@@ -77,7 +78,7 @@ public:
   }
 
   /// Adds another accumulator's clients. `layout_mismatch` if it is not of this layout; nothing is lost then.
-  [[nodiscard]] errc try_merge(const mean_accumulator& other) noexcept {
+  [[nodiscard]] errc try_merge(const basic_mean_accumulator& other) noexcept {
     if (status_ != errc::ok) return status_;
     if (other.status_ != errc::ok) return other.status_;
     if (tensors_.size() != other.tensors_.size()) return errc::layout_mismatch;
@@ -126,7 +127,7 @@ public:
   void absorb(const model_view& client, double weight = 1, executor_ref executor = {}) {
     require(try_absorb(client, weight, executor));
   }
-  void merge(const mean_accumulator& other) { require(try_merge(other)); }
+  void merge(const basic_mean_accumulator& other) { require(try_merge(other)); }
   void finish(const mutable_model_view& out) const { require(try_finish(out)); }
 
   std::size_t clients() const noexcept { return clients_; }
@@ -173,7 +174,7 @@ private:
   template <class F>
   errc each_tile(executor_ref executor, const F& f) const noexcept {
     struct loop {
-      const mean_accumulator& self;
+      const basic_mean_accumulator& self;
       const F& f;
       std::size_t done = 0;
     } l{*this, f};
@@ -294,6 +295,9 @@ private:
   double weight_ = 0;
   errc status_ = errc::ok;
 };
+
+/// A template underneath so that a program that never uses it does not compile its kernels.
+using mean_accumulator = basic_mean_accumulator<>;
 
 } // namespace fedagg::inline FEDAGG_ABI_FLAGS
 

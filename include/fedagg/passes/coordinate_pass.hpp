@@ -70,7 +70,9 @@ tile_kernel erase(const Kernel& kernel) noexcept {
 }
 
 /// One sweep over the cohort, tile by tile: gathers what is strided, widens what the kernel does not take as it is,
-/// converts integers, joins what the kernel saw, and looks for the culprits where it saw a NaN or Inf.
+/// converts integers, joins what the kernel saw, and looks for the culprits where it saw a NaN or Inf. A template so
+/// that what a program never runs is not compiled.
+template <class Void = void>
 class coordinate_pass {
 public:
   coordinate_pass(const tile_kernel& kernel, const cohort& clients, std::span<const basic_named_tensor<void>> out,

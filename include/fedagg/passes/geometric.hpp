@@ -35,6 +35,7 @@ struct geometric_memory {
 
 /// One call of a rule that needs the clients' geometry, or of a chain: it is measured, the stages and the rule answer
 /// in n dimensions, and one sweep combines what they chose. Nobody with a NaN or Inf gets so far.
+template <class Void = void>
 class geometric_round : round_base {
 public:
   geometric_round(const geometric_call& call, const cohort& clients, std::span<const basic_named_tensor<void>> out,

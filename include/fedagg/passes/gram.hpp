@@ -14,6 +14,7 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS {
 namespace impl {
 
 /// A round without an output: admits the clients of a cohort, then runs the pass over them.
+template <class Void = void>
 class gram_call {
 public:
   gram_call(const cohort& clients, const gram_query& query, const options& how, gram_table& t) noexcept
@@ -44,7 +45,7 @@ public:
         return b_.result.tensor_name = name, b_.fault[i];
     }
     lay_out(clients_, t_.layout_, how_, b_);
-    const findings f = gram_pass(clients_, t_.layout_, how_, query_, b_, t_).run();
+    const findings f = gram_pass<Void>(clients_, t_.layout_, how_, query_, b_, t_).run();
     if (f.tensor < t_.layout_.size()) b_.result.tensor_name = t_.layout_[f.tensor].name;
     for (std::size_t i = 0; i < n; ++i)
       if (b_.fault_place[i] != static_cast<std::size_t>(-1))
@@ -90,25 +91,27 @@ private:
 /// Computes the squared distances and inner products of a cohort's rows; never throws, and allocates nothing once the
 /// table has seen a cohort of this size. Clients whose values or layout are at fault are left out, whatever the policy,
 /// and named in `table.faults()`. The layout is the base's, else the trusted row's, else the first client's.
-[[nodiscard]] inline errc try_gram(const cohort& clients, gram_table& table, const gram_query& query = {},
-                                   const options& how = {}) noexcept {
+template <class Void = void>
+[[nodiscard]] errc try_gram(const cohort& clients, gram_table& table, const gram_query& query = {},
+                            const options& how = {}) noexcept {
 #if FEDAGG_EXCEPTIONS
   try {
-    return impl::gram_call(clients, query, how, table).run();
+    return impl::gram_call<Void>(clients, query, how, table).run();
   } catch (const std::bad_alloc&) {
     return errc::out_of_memory;
   } catch (...) {
     return errc::executor_failed;
   }
 #else
-  return impl::gram_call(clients, query, how, table).run();
+  return impl::gram_call<Void>(clients, query, how, table).run();
 #endif
 }
 
 /// The same with its own table; throws fedagg::error.
-inline gram_table gram(const cohort& clients, const gram_query& query = {}, const options& how = {}) {
+template <class Void = void>
+gram_table gram(const cohort& clients, const gram_query& query = {}, const options& how = {}) {
   gram_table table;
-  if (const errc rc = try_gram(clients, table, query, how); rc != errc::ok) impl::raise(rc, table.tensor_name());
+  if (const errc rc = try_gram<Void>(clients, table, query, how); rc != errc::ok) impl::raise(rc, table.tensor_name());
   return table;
 }
 

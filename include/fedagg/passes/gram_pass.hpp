@@ -6,88 +6,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string_view>
-#include <vector>
 
 #include <fedagg/core/cohort.hpp>
-#include <fedagg/core/geometry.hpp>
 #include <fedagg/core/options.hpp>
 #include <fedagg/core/relaxed.hpp>
 #include <fedagg/kernels/fp_guard.hpp>
 #include <fedagg/passes/admission.hpp>
 #include <fedagg/passes/coordinate_pass.hpp>
+#include <fedagg/passes/gram/table.hpp>
 #include <fedagg/passes/gram_tiles.hpp>
 
-namespace fedagg::inline FEDAGG_ABI_FLAGS {
-
-namespace impl {
-class gram_pass;
-class gram_call;
-} // namespace impl
-
-/// What pass gram may be asked for besides all distances over all coordinates.
-struct gram_query {
-  const model_view* trusted = nullptr;      ///< one more row, of the clients' layout
-  std::span<const std::size_t> sample = {}; ///< ascending coordinates over the floating tensors; empty: all
-  std::size_t first_tensor = 0;             ///< of those in scope, only [first_tensor, last_tensor)
-  std::size_t last_tensor = static_cast<std::size_t>(-1);
-};
-
-/// Results and memory of pass gram, kept by the caller.
-class gram_table {
-public:
-  /// The clients that the matrices are about, ascending: those that sent finite values of the right layout.
-  std::span<const std::size_t> clients() const noexcept { return clients_; }
-  /// Clients and the trusted row.
-  std::size_t order() const noexcept { return order_; }
-  /// order() x order(), symmetric, zeros on the diagonal.
-  std::span<const double> distances() const noexcept { return distances_; }
-  /// order() x order() about the origin, and its diagonal; empty for models without a base.
-  std::span<const double> products() const noexcept { return products_; }
-  std::span<const double> square_norms() const noexcept { return square_norms_; }
-  /// Reads of the cohort: one, or two if some rows were too close together for their inner products.
-  unsigned passes() const noexcept { return passes_; }
-  /// Why clients were left out, one for each client of the cohort (`try_gram` only).
-  std::span<const errc> faults() const noexcept { return buffers_.fault; }
-  /// For a refused call: the tensor it is about.
-  std::string_view tensor_name() const noexcept { return buffers_.result.tensor_name; }
-
-  /// The same as rules see it.
-  geometry view() const noexcept {
-    geometry g;
-    g.rows = clients_.size();
-    g.has_origin = !products_.empty();
-    g.has_trusted = order_ > clients_.size();
-    g.known = geometry_needs::distances;
-    g.square_norms = square_norms_;
-    if (g.has_origin && g.has_trusted) g.with_trusted = products().subspan(g.rows * order_);
-    g.distances = distances_;
-    g.products = products_;
-    return g;
-  }
-
-private:
-  friend class impl::gram_pass;
-  friend class impl::gram_call;
-
-  std::vector<std::size_t> clients_, kept_;
-  std::vector<double> distances_, products_, square_norms_;
-  std::vector<double> sums_, partial_; // lower triangles, of all and of each chunk
-  std::vector<unsigned char> close_;   // pairs to be computed by difference
-  std::vector<impl::gram_part> parts_;
-  std::vector<const any_tensor*> views_, trusted_;
-  std::vector<basic_named_tensor<void>> layout_;
-  detail::round_buffers buffers_; // of calls outside a round
-  std::size_t order_ = 0;
-  unsigned passes_ = 0;
-};
-
-namespace impl {
+namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
 /// Pass gram over clients that are admitted and laid out (`lay_out`): every squared distance to 1e-5 of itself whatever
 /// any row holds. Products are summed over tiles in index order and chunks of them are merged by index, so the bits
 /// depend on neither instruction set, nor threads, nor grain. O(n^2 d), one read; a second one, by difference, of the
-/// rows whose distance is below 2^-8 of their squared norms.
+/// rows whose distance is below 2^-8 of their squared norms. A template so that a program that never runs it does not
+/// compile its kernels.
+template <class Void = void>
 class gram_pass {
 public:
   gram_pass(const cohort& clients, std::span<const basic_named_tensor<void>> out, const options& how,
@@ -344,7 +280,6 @@ private:
   bool by_difference_ = false, any_close_ = false;
 };
 
-} // namespace impl
-} // namespace fedagg::inline FEDAGG_ABI_FLAGS
+} // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl
 
 #endif // FEDAGG_PASSES_GRAM_PASS_HPP

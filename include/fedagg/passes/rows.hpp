@@ -18,6 +18,9 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {
 
+template <class>
+class rows_pass;
+
 /// What one sweep says of one client's floating-point tensors, taken from the base where there is one.
 struct row_summary {
   double squared_norm = 0; ///< NaN or Inf if the client sent such; Inf beyond the range of double
@@ -47,6 +50,7 @@ public:
   std::string_view tensor_name() const noexcept { return tensor_name_; }
 
 private:
+  template <class>
   friend class rows_pass;
 
   struct tensor_plan {
@@ -68,7 +72,8 @@ private:
 
 /// Pass rows: norms, inner products with extra rows, counts of signs and of NaN and Inf; O(n (k + 1) d), one read of
 /// the cohort. Sums are in double over fixed blocks merged by index: the same bits on every instruction set, thread
-/// count and task size.
+/// count and task size. A template so that a program that never runs it does not compile its kernels.
+template <class Void = void>
 class rows_pass {
 public:
   /// `only`: the clients to look at, ascending; all if there are none.
@@ -265,25 +270,28 @@ private:
 
 /// Runs pass rows over a cohort; never throws. Policies do not apply: what is wrong with a client stands in its row.
 /// `layout_mismatch` if an extra row is not of the cohort's layout, with its tensor in `table.tensor_name()`.
-[[nodiscard]] inline errc try_rows(const cohort& clients, row_table& table, const rows_request& request = {},
-                                   const options& how = {}) noexcept {
+template <class Void = void>
+[[nodiscard]] errc try_rows(const cohort& clients, row_table& table, const rows_request& request = {},
+                            const options& how = {}) noexcept {
 #if FEDAGG_EXCEPTIONS
   try {
-    return rows_pass(clients, request, table, how).run();
+    return rows_pass<Void>(clients, request, table, how).run();
   } catch (const std::bad_alloc&) {
     return errc::out_of_memory;
   } catch (...) {
     return errc::executor_failed;
   }
 #else
-  return rows_pass(clients, request, table, how).run();
+  return rows_pass<Void>(clients, request, table, how).run();
 #endif
 }
 
 /// The same with its own table; throws fedagg::error.
-inline row_table rows(const cohort& clients, const rows_request& request = {}, const options& how = {}) {
+template <class Void = void>
+row_table rows(const cohort& clients, const rows_request& request = {}, const options& how = {}) {
   row_table table;
-  if (const errc rc = try_rows(clients, table, request, how); rc != errc::ok) impl::raise(rc, table.tensor_name());
+  if (const errc rc = try_rows<Void>(clients, table, request, how); rc != errc::ok)
+    impl::raise(rc, table.tensor_name());
   return table;
 }
 

@@ -47,6 +47,7 @@ private:
   }
 
   /// All distances, and the inner products where there is an origin.
+  template <class Void = void>
   findings by_products(const measure_request& r, geometry& g) {
     const cohort& rows = r.call.rule.on_history ? *r.clients.history() : r.clients;
     server_row(rows);
@@ -55,13 +56,14 @@ private:
     query.trusted = rows.has_trusted() ? &trusted_ : nullptr;
     query.first_tensor = r.first;
     query.last_tensor = r.last;
-    const findings f = gram_pass(rows, r.out, r.how, query, r.b, gram_).run();
+    const findings f = gram_pass<Void>(rows, r.out, r.how, query, r.b, gram_).run();
     passes_ = gram_.passes();
     g = gram_.view();
     return f;
   }
 
   /// Norms about the origin and, if asked for, inner products with the trusted row, and signs.
+  template <class Void = void>
   findings by_norms(const measure_request& r, geometry& g) {
     const cohort& clients = r.clients;
     const options& how = r.how;
@@ -78,7 +80,7 @@ private:
     const bool with = needs == geometry_needs::trusted && clients.has_trusted();
     if (with) request.others = {&trusted_, 1};
     passes_ = 1;
-    if (f.code = rows_pass(clients, request, rows_, how, b.present).run(); f.code != errc::ok) return f;
+    if (f.code = rows_pass<Void>(clients, request, rows_, how, b.present).run(); f.code != errc::ok) return f;
     norms_.assign(n + 1, 0.0);
     products_.assign(n + 1, 0.0);
     signs_.assign(request.counts ? n : 0, {});
@@ -95,16 +97,16 @@ private:
         for (const named_tensor& e : clients.base()) base_.add(e.name, e.tensor, e.policy);
         server_.base(base_);
       }
-      if (f.code = rows_pass(server_, alone, own_, how).run(); f.code != errc::ok) return f;
+      if (f.code = rows_pass<Void>(server_, alone, own_, how).run(); f.code != errc::ok) return f;
       norms_[n] = products_[n] = own_.rows()[0].squared_norm;
       if (!is_finite(norms_[n])) {
-        const std::size_t place = fault_of(b, how, clients.trusted());
+        const std::size_t place = fault_of<Void>(b, how, clients.trusted());
         f.code = static_cast<errc>(place % fault_reasons);
         f.tensor = place / fault_reasons;
         return f;
       }
     }
-    if (f.bad_client) blame(clients, how, b, f);
+    if (f.bad_client) blame<Void>(clients, how, b, f);
     std::size_t left = 0;
     for (std::size_t k = 0; k < n; ++k)
       if (is_finite(norms_[k]) && is_finite(products_[k])) {
@@ -135,6 +137,7 @@ private:
   }
 
   /// The distances over each of a rule's samples, of the clients that are without fault in all of them.
+  template <class Void = void>
   findings by_samples(const measure_request& r, geometry& g) {
     const rule_call& rule = r.call.rule;
     round_buffers& b = r.b;
@@ -154,7 +157,7 @@ private:
       for (std::size_t k = 0; k < samples; ++k) {
         lay_out(r.clients, r.out, r.how, b);
         query.sample = rule.sample(rule.self, k, coordinates, r.memory);
-        const findings f = gram_pass(r.clients, r.out, r.how, query, b, gram_).run();
+        const findings f = gram_pass<Void>(r.clients, r.out, r.how, query, b, gram_).run();
         passes_ += gram_.passes();
         if (f.code != errc::ok) return f;
         again = again || f.bad_client;
@@ -176,22 +179,24 @@ private:
   }
 
   /// The first tensor of a row with a NaN or Inf and the reason, as a place; overflow of the norm if there is none.
+  template <class Void = void>
   static std::size_t fault_of(const round_buffers& b, const options& how, std::span<const named_tensor> row) {
     std::size_t at = 0;
     for (const segment& s : b.segments) {
       while (!how.where.contains(row[at].name)) ++at;
       const any_tensor& t = row[at++].tensor;
       if (!is_floating(s.type)) continue;
-      const errc reason = coordinate_pass::look(t, s.type, 0, s.size);
+      const errc reason = coordinate_pass<Void>::look(t, s.type, 0, s.size);
       if (reason != errc::ok) return s.tensor * fault_reasons + static_cast<std::size_t>(reason);
     }
     return b.segments[0].tensor * fault_reasons + static_cast<std::size_t>(errc::overflow);
   }
 
   /// Whose fault it is: the base's, which every difference is taken from, or that of single clients.
+  template <class Void = void>
   void blame(const cohort& clients, const options& how, round_buffers& b, findings& f) {
     if (clients.has_base()) {
-      const std::size_t place = fault_of(b, how, clients.base());
+      const std::size_t place = fault_of<Void>(b, how, clients.base());
       if (static_cast<errc>(place % fault_reasons) == errc::non_finite) {
         f.code = errc::non_finite;
         f.tensor = place / fault_reasons;
@@ -200,7 +205,7 @@ private:
     }
     for (std::size_t k = 0; k < b.present.size(); ++k)
       if (!is_finite(norms_[k]) || !is_finite(products_[k]))
-        b.fault_place[b.present[k]] = fault_of(b, how, clients.tensors(b.present[k]));
+        b.fault_place[b.present[k]] = fault_of<Void>(b, how, clients.tensors(b.present[k]));
   }
 
   gram_table gram_;

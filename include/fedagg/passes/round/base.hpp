@@ -118,7 +118,8 @@ protected:
     return how_.on_bad_client == bad_client::reject ? errc::ok : first;
   }
 
-  findings look(coordinate_pass& over, bool checked, bool writes) {
+  template <class Pass>
+  findings look(Pass& over, bool checked, bool writes) {
     const findings f = over.sweep(checked, writes);
     ++o_.passes;
     blame(f);
