@@ -61,8 +61,8 @@ struct half_sum_kernel<FEDAGG_ISA> {
 
   /// Keeps the largest magnitudes, as integers.
   FEDAGG_TARGET static inline void note(words& largest, const words& w) noexcept {
-    const words magnitude = w & static_cast<std::int16_t>(0x7fff);
-    largest = s::pick(magnitude > largest, magnitude, largest);
+    words magnitude = w & static_cast<std::int16_t>(0x7fff);
+    s::exchange(magnitude, largest);
   }
   template <class T>
   FEDAGG_TARGET static inline bool non_finite(const words& largest) noexcept {

@@ -111,6 +111,8 @@ struct simd<FEDAGG_ISA> {
     constexpr bool narrows = std::is_same_v<From, vec<double, wide>> && std::is_same_v<To, vec<float, wide>>;
     constexpr bool words =
         std::is_same_v<From, vec<std::uint16_t, wide>> && std::is_same_v<To, vec<std::uint32_t, wide>>;
+    constexpr bool long_words =
+        std::is_same_v<From, vec<std::uint16_t, wide>> && std::is_same_v<To, vec<std::uint64_t, wide>>;
     if constexpr (widens && bytes == 64)
       return __builtin_ia32_cvtps2pd512_mask(v, To{}, static_cast<char>(-1), 4);
     else if constexpr (widens && bytes == 32)
@@ -127,6 +129,11 @@ struct simd<FEDAGG_ISA> {
       return bits<To>(__builtin_ia32_pmovzxwd256(bits<vec<short, 8>>(v)));
     else if constexpr (words && bytes == 32)
       return bits<To>(__builtin_ia32_pmovzxwd128(grow<vec<short, 8>>(v)));
+    else if constexpr (long_words && bytes == 64)
+      return bits<To>(__builtin_ia32_pmovzxwq512_mask(bits<vec<short, 8>>(v), vec<long long, 8>{},
+                                                      static_cast<unsigned char>(-1)));
+    else if constexpr (long_words && bytes == 32)
+      return bits<To>(__builtin_ia32_pmovzxwq256(grow<vec<short, 8>>(v)));
     else
       return __builtin_convertvector(v, To);
 #elif FEDAGG_VECTORS
