@@ -22,6 +22,7 @@
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/krum_scores.hpp>
 #include <fedagg/core/median_search.hpp>
+#include <fedagg/core/mixed_distances.hpp>
 #include <fedagg/core/mixed_geometry.hpp>
 #include <fedagg/core/model_view.hpp>
 #include <fedagg/core/moments.hpp>

@@ -12,8 +12,9 @@ using shapes::shape;
 
 namespace {
 
-/// Random rows of shares; whole ones sum to one.
-affine_map random_map(arena& memory, std::size_t out, std::size_t in, bool whole, std::uint64_t seed) {
+/// Random rows of shares; whole ones sum to their divisor, which is 1, or one of `divisors` - 1.
+affine_map random_map(arena& memory, std::size_t out, std::size_t in, bool whole, std::uint64_t seed,
+                      std::size_t divisors = 1) {
   std::mt19937_64 random(seed);
   affine_map map;
   map.start(memory, out, in, out * in);
@@ -25,13 +26,14 @@ affine_map random_map(arena& memory, std::size_t out, std::size_t in, bool whole
     // A power of two divides exactly.
     std::size_t whole_sum = 1;
     while (whole_sum < sum + 1) whole_sum *= 2;
+    const double divisor = divisors == 1 ? 1 : static_cast<double>(3 + k % (divisors - 1));
     if (whole) parts[k % in] += whole_sum - sum;
     for (std::size_t i = 0; i < in; ++i)
       if (parts[i]) {
-        map.put(i, static_cast<double>(parts[i]) / static_cast<double>(whole_sum));
+        map.put(i, divisor * static_cast<double>(parts[i]) / static_cast<double>(whole_sum));
         ++count;
       }
-    map.end_row();
+    map.end_row(divisor);
   }
   return map;
 }
@@ -42,7 +44,7 @@ std::vector<exact> rows_by_hand(const shape& of, const affine_map& map) {
     exact row(of.base.begin(), of.base.end());
     for (const map_entry& e : map.row(k))
       for (std::size_t j = 0; j < row.size(); ++j)
-        row[j] += real(e.share) * (real(of.x[e.index][j]) - real(of.base[j]));
+        row[j] += real(e.share) / real(map.divisor(k)) * (real(of.x[e.index][j]) - real(of.base[j]));
     rows.push_back(row);
   }
   return rows;
@@ -96,7 +98,8 @@ TEST_CASE("the geometry of mixed rows is that of the rows") {
           const shape of(shapes::cloud(n, 9, n), e);
           arena memory;
           INFO("n=" << n << " out=" << out << " trusted " << trusted << " way " << way);
-          check_mixed(of, random_map(memory, out, n, way < 3, n * 7 + out), 1e-10L);
+          for (const std::size_t divisors : {std::size_t{1}, std::size_t{2}, std::size_t{4}})
+            check_mixed(of, random_map(memory, out, n, way < 3, n * 7 + out, divisors), 1e-10L);
         }
 }
 
@@ -179,22 +182,23 @@ TEST_CASE("distances at the edge of doubles stay finite") {
 TEST_CASE("composed maps are the one after the other") {
   arena memory;
   for (const bool whole : {false, true})
-    for (std::uint64_t seed = 0; seed < 20; ++seed) {
-      const affine_map first = random_map(memory, 6, 9, whole, seed),
-                       second = random_map(memory, 4, 6, true, seed + 100);
+    for (std::uint64_t seed = 0; seed < 60; ++seed) {
+      const affine_map first = random_map(memory, 6, 9, whole, seed, 1 + seed % 3),
+                       second = random_map(memory, 4, 6, true, seed + 100, 1 + seed % 4);
       const affine_map both = detail::compose(second, first, memory);
       CHECK((both.out == 4 && both.in == 9 && both.whole == whole && both.rows_done == 4));
       for (std::size_t k = 0; k < 4; ++k) {
         real want[9] = {};
         for (const map_entry& outer : second.row(k))
           for (const map_entry& inner : first.row(outer.index))
-            want[inner.index] += real(outer.share) * real(inner.share);
+            want[inner.index] +=
+                real(outer.share) / real(second.divisor(k)) * real(inner.share) / real(first.divisor(outer.index));
         real got[9] = {};
         std::size_t next = 0;
         for (const map_entry& e : both.row(k)) {
           CHECK(e.index >= next);
           next = e.index + 1;
-          got[e.index] = real(e.share);
+          got[e.index] = real(e.share) / real(both.divisor(k));
         }
         for (std::size_t i = 0; i < 9; ++i) CHECK(std::abs(static_cast<double>(got[i] - want[i])) <= 1e-15);
       }
@@ -203,14 +207,36 @@ TEST_CASE("composed maps are the one after the other") {
 
 TEST_CASE("the marked rows of a map") {
   arena memory;
-  const affine_map map = random_map(memory, 5, 4, true, 3);
+  const affine_map map = random_map(memory, 5, 4, true, 3, 4);
   const double marks[] = {0, 1, 0, 0.5, 0};
   const affine_map some = detail::rows_of(map, marks, memory);
   REQUIRE((some.out == 2 && some.in == 4 && some.whole));
   for (const std::size_t k : {std::size_t{0}, std::size_t{1}}) {
     const auto want = map.row(2 * k + 1), got = some.row(k);
     REQUIRE(got.size() == want.size());
+    CHECK(some.divisor(k) == map.divisor(2 * k + 1));
     for (std::size_t i = 0; i < got.size(); ++i)
       CHECK((got[i].index == want[i].index && got[i].share == want[i].share));
   }
+}
+
+TEST_CASE("coefficients of mixed rows become those of the rows, and stay exact where one divisor will do") {
+  arena memory;
+  for (const std::size_t divisors : {std::size_t{1}, std::size_t{2}, std::size_t{4}})
+    for (std::uint64_t seed = 0; seed < 10; ++seed) {
+      const affine_map map = random_map(memory, 5, 7, true, seed, divisors);
+      const shapes::vector c{1, 0, 2, 1, 0.5, 3};
+      shapes::vector shares(8);
+      const double divisor = detail::spread(map, c, shares);
+      CHECK(divisor == (divisors == 2 ? 3 : 1));
+      real want[8] = {};
+      for (std::size_t k = 0; k < 5; ++k)
+        for (const map_entry& e : map.row(k)) want[e.index] += real(c[k]) * real(e.share) / real(map.divisor(k));
+      // The trusted row.
+      want[7] = 3;
+      for (std::size_t i = 0; i < 8; ++i)
+        CHECK(std::abs(static_cast<double>(real(shares[i]) / real(divisor) - want[i])) <= 1e-15);
+    }
+  shapes::vector none(8);
+  CHECK(detail::spread(random_map(memory, 5, 7, true, 1, 4), shapes::vector(5), none) == 1);
 }

@@ -669,6 +669,34 @@ TEST_CASE("refused rounds leave the output untouched under atomic") {
   }
 }
 
+TEST_CASE("clients that agree get what they agree on, bit for bit, through every stage") {
+  // As exact as their sums are: a third of each would not be.
+  for (const std::size_t n : {3u, 5u, 6u, 7u, 11u, 12u, 20u, 21u, 45u}) {
+    std::vector<double> x;
+    for (int j = 0; j < 40; ++j) x.push_back(static_cast<double>(static_cast<float>(std::sin(j + 1.7))));
+    std::vector<double> out(x.size());
+    cohort c;
+    for (std::size_t i = 0; i < n; ++i) c.add(x);
+    workspace space;
+    const auto check = [&](const auto& rule) {
+      INFO("n=" << n);
+      REQUIRE(try_aggregate(rule, c, out, space) == errc::ok);
+      CHECK(numeric::same_bits(out, x));
+    };
+    check(nnm{.f = 1} | mean{});
+    check(nnm{.f = 1} | median{});
+    check(nnm{.f = 1} | trimmed_mean{.trim = 1});
+    check(nnm{.f = 1} | krum{.f = 0});
+    check(nnm{.f = 1} | geometric_median{});
+    if (n > 6) check(nnm{.f = 1} | bulyan{.f = 1});
+    check(nnm{.f = 0} | nnm{.f = 1} | mean{});
+    check(bucketing{.size = 3, .seed = 1} | median{});
+    // A mean of buckets of different size divides by both.
+    if (n % 3 == 0) check(bucketing{.size = 3, .seed = 1} | mean{});
+    if (n % 3 == 0) check(bucketing{.size = 3, .seed = 1} | nnm{.f = 0} | mean{});
+  }
+}
+
 TEST_CASE("rounds of geometric rules allocate nothing once they have run") {
   model m(9, as::based, 6, true, true);
   model bad(9, as::based, 6, true, true);
@@ -687,8 +715,17 @@ TEST_CASE("rounds of geometric rules allocate nothing once they have run") {
     CHECK(after == before);
   };
   check(krum{.f = 1});
+  check(multi_krum{.f = 1});
+  check(bulyan{.f = 1});
   check(mda{.f = 2});
+  check(monna{.f = 2});
   check(cge{.f = 2});
+  check(norm_bounding{.bound = 1});
+  check(sign_guard{.low = 0, .high = 1e6});
+  model earlier(9, as::updates, 16);
+  m.clients.history(earlier.clients);
+  bad.clients.history(earlier.clients);
+  check(foolsgold{});
   check(fltrust{});
   check(geometric_median{});
   check(centered_clipping{.tau = 1, .iterations = 3});

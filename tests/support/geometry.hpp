@@ -163,7 +163,7 @@ mixed mix(const Stage& stage, const shape& of) {
     for (const fedagg::map_entry& e : m.map.row(k)) {
       CHECK(e.index >= next); // ascending
       next = e.index + 1;
-      m.entries.at(k * m.map.in + e.index) = e.share;
+      m.entries.at(k * m.map.in + e.index) = e.share / m.map.divisor(k);
     }
   }
   for (std::size_t k = 0; k < m.map.out; ++k) {

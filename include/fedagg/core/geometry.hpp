@@ -65,20 +65,22 @@ struct solution {
   bool no_trust = false;          ///< no row was trusted and the result is the origin
 };
 
-/// A row's share in a mixed row.
+/// A row's share in a mixed row, in parts of the mixed row's divisor.
 struct map_entry {
   std::size_t index = 0;
   double share = 0;
 };
 
-/// An affine map of rows: row k of the result is sum_e e.share x_(e.index) over its entries e, in ascending order of
-/// the index, and one less the sum of the shares of the origin unless `whole`. Filled row by row.
+/// An affine map of rows: row k of the result is sum_e (e.share / divisor(k)) x_(e.index) over its entries e, in
+/// ascending order of the index, and what its shares lack to the divisor of the origin unless `whole`. Filled row by
+/// row. Shares that a double holds, such as powers of two, and one division keep a mean as exact as it can be.
 struct affine_map {
   std::size_t out = 0; ///< rows of the result
   std::size_t in = 0;
-  bool whole = true; ///< each row sums to one by construction
+  bool whole = true; ///< the shares of each row sum to its divisor by construction
   std::span<map_entry> entries = {};
   std::span<std::size_t> ends = {};
+  std::span<double> divisors = {};
   std::size_t rows_done = 0, entries_done = 0;
 
   /// Makes room for `to` rows with at most `shares` entries in all, of `from` rows.
@@ -87,14 +89,19 @@ struct affine_map {
     in = from;
     entries = memory.take<map_entry>(shares);
     ends = memory.take<std::size_t>(to);
+    divisors = memory.take<double>(to);
     rows_done = entries_done = 0;
   }
   void put(std::size_t index, double share) noexcept { entries[entries_done++] = {index, share}; }
-  void end_row() noexcept { ends[rows_done++] = entries_done; }
+  void end_row(double divisor = 1) noexcept {
+    divisors[rows_done] = divisor;
+    ends[rows_done++] = entries_done;
+  }
   std::span<const map_entry> row(std::size_t k) const noexcept {
     const std::size_t first = k == 0 ? 0 : ends[k - 1];
     return entries.subspan(first, ends[k] - first);
   }
+  double divisor(std::size_t k) const noexcept { return divisors[k]; }
 };
 
 /// The result is a sum of the rows with coefficients that depend on their geometry alone.

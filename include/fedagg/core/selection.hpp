@@ -12,6 +12,7 @@
 #include <fedagg/core/element.hpp>
 #include <fedagg/core/errc.hpp>
 #include <fedagg/core/geometry.hpp>
+#include <fedagg/core/weighting.hpp>
 
 namespace fedagg::inline FEDAGG_ABI::detail {
 
@@ -127,6 +128,10 @@ inline double clip_factor(double square_norm, double bound) noexcept {
   const double norm = square_root(square_norm);
   return norm > bound ? quotient(bound, norm) : 1.0;
 }
+
+/// What each of `count` rows has of their mean: a power of two, so that the sum of finite rows is exact where theirs is
+/// and overflows only where the mean does. The divisor is count times as much.
+inline double mean_share(std::size_t count) noexcept { return power_of_two(-static_cast<int>(std::bit_width(count))); }
 
 /// The mixing that shortens every row to `bound`.
 inline errc clip_rows(std::span<const double> square_norms, double bound, arena& memory, affine_map& map) {

@@ -37,12 +37,15 @@ struct bucketing {
     const auto order = memory.take<std::size_t>(n), into = memory.take<std::size_t>(n);
     random_stream(static_cast<std::uint64_t>(seed), name).permutation(order);
     for (std::size_t k = 0; k < n; ++k) into[order[k]] = k / bucket;
+    // Row by row, each where its bucket's next one belongs: ascending in every bucket.
+    const auto sorted = memory.take<std::size_t>(n), next = memory.take<std::size_t>(buckets);
+    for (std::size_t b = 0; b < buckets; ++b) next[b] = b * bucket;
+    for (std::size_t i = 0; i < n; ++i) sorted[next[into[i]]++] = i;
     for (std::size_t b = 0; b < buckets; ++b) {
-      const std::size_t left = n - b * bucket;
-      const double share = detail::quotient(1, static_cast<double>(left < bucket ? left : bucket));
-      for (std::size_t i = 0; i < n; ++i)
-        if (into[i] == b) map.put(i, share);
-      map.end_row();
+      const std::size_t first = b * bucket, count = n - first < bucket ? n - first : bucket;
+      const double share = detail::mean_share(count);
+      for (const std::size_t i : sorted.subspan(first, count)) map.put(i, share);
+      map.end_row(detail::times(static_cast<double>(count), share));
     }
     return errc::ok;
   }

@@ -236,11 +236,7 @@ private:
     if (!call_.stages.empty()) {
       // Back through the stages: a_i = sum_k c_k m_ki.
       shares = m_.memory.take<double>(n + 1);
-      for (std::size_t k = 0; k < g.rows; ++k)
-        for (const map_entry& e : p.map.row(k))
-          if (s.coefficients[k] != 0)
-            shares[e.index] = detail::plus(shares[e.index], detail::times(s.coefficients[k], e.share));
-      if (g.has_trusted) shares[n] = s.coefficients[g.rows];
+      s.divisor = detail::times(s.divisor, detail::spread(p.map, s.coefficients, shares));
       whole = whole && p.map.whole;
     }
     const std::size_t first = o_.coefficients.size();

@@ -44,7 +44,8 @@ public:
     for (std::size_t j = begin; j < end; j += tile) {
       const std::size_t count = end - j < tile ? end - j : tile;
       for (std::size_t k = 0; k < map_.out; ++k) {
-        double rest = 1;
+        const double divisor = map_.divisor(k);
+        double rest = divisor;
         std::size_t used = 0;
         for (const map_entry& e : map_.row(k)) {
           from[used] = rows[e.index] + j;
@@ -55,11 +56,11 @@ public:
           from[used] = base + j;
           shares[used++] = rest;
         }
-        const bool as_it_is = used == 1 && shares[0] == 1;
+        const bool as_it_is = used == 1 && shares[0] == divisor;
         mixed[k] = as_it_is ? from[0] : tiles + k * tile;
         if (as_it_is) continue;
-        seen |= sum_kernel<Isa>::run(static_cast<const T* const*>(from), shares, used, 1.0, 0, count, tiles + k * tile,
-                                     false, sums);
+        seen |= sum_kernel<Isa>::run(static_cast<const T* const*>(from), shares, used, divisor, 0, count,
+                                     tiles + k * tile, false, sums);
       }
       // A base is zero for what the stages made of updates.
       seen |=
