@@ -162,27 +162,53 @@ TEST_CASE("identical rows, ties and without hostile clients the mean of all") {
   }
 }
 
-TEST_CASE("hostile rows of any size leave every coordinate among the honest ones") {
+TEST_CASE("whatever hostile rows hold, nothing farther from the median than an honest value is averaged") {
   for (const std::size_t f : {1u, 3u})
     for (const double far : {10.0, 1e15, 1e30, 1e150})
       for (const std::int64_t pattern : {0, 1, 2}) {
         const std::size_t n = 4 * f + 3;
         auto x = cloud(n, 6, n);
-        vector low(6, 1e300), high(6, -1e300);
+        const auto hostile = [&](std::size_t i) { return i % 4 == 1 && i / 4 < f; };
         for (std::size_t i = 0; i < n; ++i)
-          for (std::size_t j = 0; j < 6; ++j) {
-            if (i % 4 == 1 && i / 4 < f)
-              // Alone, all alike, or honest but for one coordinate.
-              x[i][j] = pattern == 0 ? far * static_cast<double>(i + j) : pattern == 1 ? far : j == i % 6 ? far : x[i][j];
-            else
-              low[j] = std::min(low[j], x[i][j]), high[j] = std::max(high[j], x[i][j]);
-          }
-        for (const bulyan& r : {bulyan::el_mhamdi(static_cast<std::int64_t>(f)), bulyan::flower(static_cast<std::int64_t>(f))}) {
-          const vector out = aggregated(r, x);
+          for (std::size_t j = 0; j < 6 && hostile(i); ++j)
+            // Alone, all alike, or honest but for one coordinate.
+            x[i][j] = pattern == 0   ? far * static_cast<double>(i + j)
+                      : pattern == 1 ? far
+                      : j == i % 6   ? far
+                                     : x[i][j];
+        for (const bool again : {true, false}) {
+          const bulyan rule{.f = static_cast<std::int64_t>(f),
+                            .selection = again ? krum_runs::iterated : krum_runs::one_shot};
+          const vector out = aggregated(rule, x);
+          const auto picked = picks_of(x, f, again);
           INFO("f=" << f << " far=" << far << " pattern=" << pattern);
-          for (std::size_t j = 0; j < 6; ++j) CHECK((out[j] >= low[j] && out[j] <= high[j]));
+          for (std::size_t j = 0; j < 6; ++j) {
+            vector all, honest;
+            for (const std::size_t i : picked) {
+              all.push_back(x[i][j]);
+              if (!hostile(i)) honest.push_back(x[i][j]);
+            }
+            std::sort(all.begin(), all.end());
+            std::sort(honest.begin(), honest.end());
+            const double median = (all[(all.size() - 1) / 2] + all[all.size() / 2]) / 2;
+            CHECK((median >= honest.front() && median <= honest.back()));
+            CHECK(std::abs(out[j] - median) <= std::max(median - honest.front(), honest.back() - median));
+          }
         }
       }
+}
+
+TEST_CASE("a value between the honest ones is not promised") {
+  // The fifth client is hostile. All picked are near; of the five values -10, -10, 0, 0, 5 it is among the three that
+  // are nearest the median.
+  const matrix x{{0, -10}, {0, -10}, {0, 0}, {0, 0}, {0, 5}, {1000, 0}, {-1000, 0}};
+  const answer a = solve(bulyan{.f = 1}, shape(x));
+  REQUIRE(a.code == errc::ok);
+  CHECK(a.selected() == std::vector<std::size_t>{0, 1, 2, 3, 4});
+  const vector out = aggregated(bulyan{.f = 1}, x);
+  CHECK(out[0] == 0);
+  // Honest clients send no more than 0.
+  CHECK(std::abs(out[1] - 5.0 / 3) <= 1e-15);
 }
 
 TEST_CASE("behind a mixing stage it works on the mixed rows") {
