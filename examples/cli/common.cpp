@@ -39,6 +39,7 @@ status status_of(errc code) noexcept {
   case errc::layout_mismatch:
   case errc::invalid_weight:
   case errc::integer_range:
+  case errc::client_range:
   case errc::file_truncated:
   case errc::file_format:
   case errc::json_type: return status::bad_input;
@@ -79,6 +80,7 @@ const char* code_name(errc code) noexcept {
   case errc::client_layout: return "client_layout";
   case errc::invalid_weight: return "invalid_weight";
   case errc::integer_range: return "integer_range";
+  case errc::client_range: return "client_range";
   case errc::out_of_memory: return "out_of_memory";
   case errc::executor_failed: return "executor_failed";
   case errc::rule_failed: return "rule_failed";

@@ -499,6 +499,42 @@ TEST_CASE("what a caller gets wrong is refused before anything is written") {
   check(nnm{.f = 1} | monna{.f = 1, .pivot = 2}, claims, errc::missing_trusted);
 }
 
+TEST_CASE("clients whose squares leave the range of doubles are rejected by that name") {
+  auto x = numeric::sample<double>(numeric::kind::normal, 9, 40, 3);
+  x.at(4, 7) = -1e200;
+  // Each square is finite, their sum is not.
+  for (std::size_t j = 0; j < 40; ++j) x.at(6, j) = 5e153;
+  std::vector<double> out(40), server(40, 1.0);
+  cohort c;
+  for (std::size_t i = 0; i < 9; ++i) c.add(x.row(i));
+  c.updates().trusted(server);
+  workspace space;
+  const auto check = [&](const auto& rule) {
+    REQUIRE(try_aggregate(rule, c, out, space) == errc::ok);
+    const auto& left_out = space.result().rejected;
+    REQUIRE(left_out.size() == 2);
+    CHECK((left_out[0].client == 4 && left_out[0].reason == errc::client_range && left_out[0].tensor == 0));
+    CHECK((left_out[1].client == 6 && left_out[1].reason == errc::client_range));
+    options how;
+    how.on_bad_client = bad_client::fail;
+    CHECK(try_aggregate(rule, c, out, space, how) == errc::client_range);
+  };
+  check(krum{.f = 1});
+  check(cge{.f = 1});
+  check(fltrust{});
+  check(arc{.f = 1} | median{});
+  check(nnm{.f = 1} | mean{});
+  // The server's own row.
+  cohort own;
+  for (std::size_t i = 0; i < 3; ++i) own.add(x.row(i));
+  own.updates().trusted(x.row(4));
+  CHECK(try_aggregate(fltrust{}, own, out, space) == errc::client_range);
+  CHECK(try_aggregate(centered_clipping{.tau = 1}, own, out, space) == errc::client_range);
+  // Rules that measure nothing have no such limit.
+  CHECK(try_aggregate(median{}, c, out, space) == errc::ok);
+  CHECK(space.result().rejected.empty());
+}
+
 TEST_CASE("outputs that overlap the trusted row are refused") {
   const auto x = numeric::sample<float>(numeric::kind::normal, 6, 3, 9);
   guarded<float> out(5);

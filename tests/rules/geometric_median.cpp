@@ -167,6 +167,9 @@ TEST_CASE("what the geometric median refuses") {
   const answer a = weighed({1, 1, 1, 1, 3});
   CHECK(a.code == errc::ok);
   CHECK(a.s.breakdown == 1);
+  CHECK(a.s.breakdown_mass == 0.5);
+  CHECK(weighed({2, 2, 2, 2, 2}).s.breakdown_mass == 2.0 / 5);
+  CHECK(solve(geometric_median{}, shape(x)).s.breakdown_mass == 0);
   CHECK(solve(geometric_median{}, shape(matrix{})).code == errc::too_few_clients);
   CHECK(solve(geometric_median{.weight_cap = -1}, shape(x)).code == errc::bad_parameter);
   CHECK(solve(geometric_median{.max_iterations = 0}, shape(x)).code == errc::bad_parameter);

@@ -36,6 +36,7 @@ enum class errc : int {
   client_layout,
   invalid_weight,
   integer_range,
+  client_range,
   // the machine's
   out_of_memory,
   executor_failed,
@@ -102,6 +103,8 @@ constexpr const char* message(errc code) noexcept {
     return "a negative or non-finite weight";
   case errc::integer_range:
     return "an integer beyond 2^53, which a double cannot hold";
+  case errc::client_range:
+    return "values so large that their squares, or the sum of these, cannot be represented";
   case errc::out_of_memory:
     return "out of memory";
   case errc::executor_failed:

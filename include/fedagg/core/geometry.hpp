@@ -62,6 +62,7 @@ struct solution {
   std::size_t iterations = 0;     ///< of an iterative rule, nodes of a search
   double gap = 0;                 ///< how far an iterative rule or a search may be from its optimum
   std::size_t breakdown = 0;      ///< the most hostile rows that cannot move the result at will
+  double breakdown_mass = 0;      ///< the same as a share of the weight, of a rule that trusts weights
   bool no_trust = false;          ///< no row was trusted and the result is the origin
 };
 

@@ -226,6 +226,7 @@ private:
       if (s.iterations > o_.iterations) o_.iterations = s.iterations;
       if (s.gap > o_.gap) o_.gap = s.gap;
       o_.breakdown = s.breakdown;
+      o_.breakdown_mass = s.breakdown_mass;
       o_.no_trust = o_.no_trust || s.no_trust;
     }
     if (rc != errc::ok && rc != errc::search_limit) return rc;

@@ -183,7 +183,7 @@ private:
       for (std::size_t k = 0; k < source_.order; ++k)
         if (too_large(into[gram_pair(k, k)])) {
           into[gram_pair(k, k)] = 0;
-          blame(k, p, tiles.non_finite(part, k, from, count) ? errc::non_finite : errc::overflow);
+          blame(k, p, tiles.non_finite(part, k, from, count) ? errc::non_finite : errc::client_range);
         }
     }
   }
@@ -219,7 +219,7 @@ private:
       for (std::size_t k = 0; k < source_.order && !by_difference_; ++k)
         if (too_large(t_.sums_[gram_pair(k, k)])) {
           t_.sums_[gram_pair(k, k)] = 0;
-          blame(k, t_.parts_[source_.part_of(c * source_.tiles_per_chunk)], errc::overflow);
+          blame(k, t_.parts_[source_.part_of(c * source_.tiles_per_chunk)], errc::client_range);
         }
     }
   }

@@ -37,7 +37,7 @@ struct geometric_median {
     const std::size_t n = g.rows;
     if (n == 0) return errc::too_few_clients;
     const auto w = memory.take<double>(n);
-    if (const errc rc = weigh(g, memory, w, s.breakdown); rc != errc::ok) return rc;
+    if (const errc rc = weigh(g, memory, w, s); rc != errc::ok) return rc;
     detail::median_search search(g, w, memory);
     s.iterations = search.run(static_cast<std::size_t>(max_iterations), s.coefficients, s.divisor, s.gap);
     s.whole = true;
@@ -45,10 +45,10 @@ struct geometric_median {
   }
 
 private:
-  errc weigh(const geometry& g, arena& memory, std::span<double> w, std::size_t& breakdown) const {
+  errc weigh(const geometry& g, arena& memory, std::span<double> w, solution& s) const {
     const std::size_t n = w.size();
     for (double& x : w) x = 1;
-    breakdown = (n - 1) / 2;
+    s.breakdown = (n - 1) / 2;
     if (weighting == weights::ignored) return errc::ok;
     if (g.weights.size() != n) return errc::weight_count;
     const auto order = memory.take<detail::ranked>(n);
@@ -62,12 +62,14 @@ private:
     if (const errc rc = detail::scale_weights(claims, w, total); rc != errc::ok) return rc;
     if (equal) {
       for (double& x : w) x = 1;
+      s.breakdown_mass = static_cast<double>(s.breakdown) / static_cast<double>(n);
       return errc::ok;
     }
     for (std::size_t i = 0; i < n; ++i) order[i] = {w[i], i};
     detail::smallest_first(order, n);
     for (std::size_t i = 0; i < n; ++i) ascending[i] = order[i].value;
-    return detail::heaviest_below_half(ascending, 1, breakdown);
+    s.breakdown_mass = 0.5;
+    return detail::heaviest_below_half(ascending, 1, s.breakdown);
   }
 };
 

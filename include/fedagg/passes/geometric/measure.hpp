@@ -178,7 +178,8 @@ private:
     return all;
   }
 
-  /// The first tensor of a row with a NaN or Inf and the reason, as a place; overflow of the norm if there is none.
+  /// The first tensor of a row with a NaN or Inf and the reason, as a place; `client_range`, because of its norm, if there
+  /// is none.
   template <class Void = void>
   static std::size_t fault_of(const round_buffers& b, const options& how, std::span<const named_tensor> row) {
     std::size_t at = 0;
@@ -189,7 +190,7 @@ private:
       const errc reason = coordinate_pass<Void>::look(t, s.type, 0, s.size);
       if (reason != errc::ok) return s.tensor * fault_reasons + static_cast<std::size_t>(reason);
     }
-    return b.segments[0].tensor * fault_reasons + static_cast<std::size_t>(errc::overflow);
+    return b.segments[0].tensor * fault_reasons + static_cast<std::size_t>(errc::client_range);
   }
 
   /// Whose fault it is: the base's, which every difference is taken from, or that of single clients.
