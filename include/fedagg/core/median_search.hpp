@@ -8,6 +8,7 @@
 
 #include <fedagg/core/directions.hpp>
 #include <fedagg/core/geometry.hpp>
+#include <fedagg/core/line_median.hpp>
 #include <fedagg/core/selection.hpp>
 
 namespace fedagg::inline FEDAGG_ABI::detail {
@@ -25,13 +26,14 @@ public:
   }
 
   /// Coefficients and their divisor; returns the steps taken. `gap` is the norm of sum_i w_i (direction from z to x_i),
-  /// the part that data points at z can hold taken off, over the total weight.
+  /// the part that data points at z can hold taken off, over the total weight: computed from the distances, and as good
+  /// as these.
   std::size_t run(std::size_t max_steps, std::span<double> coefficients, double& divisor, double& gap) {
     std::size_t centre = central_row();
     from_.look(g_, centre);
     gap = 0;
-    if (std::size_t along = centre; on_a_line(along)) {
-      line(along, coefficients, divisor);
+    if (line_median line(g_, w_, from_, order_); line.exists()) {
+      gap = line.solve(coefficients, divisor);
       return 0;
     }
     if (const std::size_t best = best_row(); best != centre) from_.look(g_, centre = best);
@@ -92,43 +94,6 @@ private:
       }
     }
     return best;
-  }
-
-  /// Whether all rows of any weight lie on one line through the centre: that to row `along`.
-  bool on_a_line(std::size_t& along) const noexcept {
-    std::size_t first = n_;
-    for (std::size_t i = 0; i < n_; ++i) {
-      if (!(w_[i] > 0 && from_.radius(i) > 0)) continue;
-      if (first == n_) first = along = i;
-      const double a = from_.radius(i), b = from_.radius(first), c = from_.cosine(i, first);
-      const double ratio = a < b ? quotient(b, a) : quotient(a, b);
-      // What rounding three squared distances can do.
-      const double error = ratio < 1e5 ? 2e-15 * ratio : 1e-9;
-      if (1 - (c < 0 ? -c : c) > error) return false;
-    }
-    return true;
-  }
-
-  /// The weighted median of a line, the midpoint of all of them where there are several.
-  void line(std::size_t along, std::span<double> coefficients, double& divisor) noexcept {
-    std::size_t count = 0;
-    for (std::size_t i = 0; i < n_; ++i)
-      if (w_[i] > 0) {
-        const double r = from_.radius(i);
-        order_[count++] = {from_.cosine(i, along) < 0 ? -r : r, i};
-      }
-    smallest_first(order_.first(count), count);
-    double reached = 0;
-    std::size_t at = 0;
-    for (;; ++at) {
-      reached = plus(reached, w_[order_[at].index]);
-      if (!(reached < total_ / 2) || at + 1 == count) break;
-    }
-    const std::size_t low = order_[at].index;
-    const bool half = reached == total_ / 2 && at + 1 < count;
-    coefficients[low] = 1;
-    if (half) coefficients[order_[at + 1].index] = 1;
-    divisor = half ? 2 : 1;
   }
 
   /// The row with the least objective. If any row is the median, this one is.

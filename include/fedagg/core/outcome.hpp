@@ -45,7 +45,7 @@ struct outcome {
   std::vector<double> scores; ///< of geometric rules: by which rows were ranked, those of the clients in use or of what
                               ///< mixing made of them; smaller is better
   std::size_t iterations = 0; ///< of iterative rules; nodes of a search
-  double gap = 0;             ///< how far an iterative rule or a search may be from its optimum
+  double gap = 0;             ///< how far an iterative rule or a search may be from its optimum, as distances tell
   bool no_trust = false;      ///< no client was trusted: the result is the origin
 
   bool ok() const noexcept { return code == errc::ok; }
