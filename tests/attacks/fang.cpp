@@ -78,7 +78,7 @@ bool taken(const fedagg::krum& rule, const matrix<double>& all, std::size_t hone
 }
 
 /// The bound of the paper, from the coordinates.
-real first_lambda(const matrix<double>& x, std::size_t c) {
+real first_lambda(const matrix<double>& x, std::size_t c, std::size_t f) {
   const std::size_t m = x.n + c;
   real least = std::numeric_limits<real>::max(), furthest = 0;
   for (std::size_t i = 0; i < x.n; ++i) {
@@ -87,11 +87,11 @@ real first_lambda(const matrix<double>& x, std::size_t c) {
       if (j != i) d.push_back(std::sqrt(square_distance(x.row(i), x.row(j))));
     std::sort(d.begin(), d.end());
     real sum = 0;
-    for (std::size_t k = 0; k < std::min(d.size(), m - c - 2); ++k) sum += d[k];
+    for (std::size_t k = 0; k < std::min(d.size(), m - f - 2); ++k) sum += d[k];
     least = std::min(least, sum);
     furthest = std::max(furthest, std::sqrt(square_distance(std::vector<real>(x.d), x.row(i))));
   }
-  return (least / static_cast<real>(m - 2 * c - 1) + furthest) / std::sqrt(static_cast<real>(x.d));
+  return (least / static_cast<real>(std::max<std::size_t>(m - f, c + 2) - c - 1) + furthest) / std::sqrt(static_cast<real>(x.d));
 }
 
 } // namespace
@@ -170,7 +170,7 @@ TEST_CASE("Krum takes the crafted row, and would not take one twice as far") {
           INFO("n=" << n << " f=" << f << " shift=" << shift << " preset=" << preset << " lambda=" << m.space.strength);
           REQUIRE(m.code == errc::ok);
           REQUIRE(m.space.evaluations >= 1);
-          const real first = first_lambda(honest, f);
+          const real first = first_lambda(honest, f, f);
           const real halvings = std::exp2(real(m.space.evaluations - 1));
           CHECK(std::abs(m.space.strength * halvings - first) <= 1e-12L * first);
           std::size_t wrong = 0;
@@ -187,6 +187,36 @@ TEST_CASE("Krum takes the crafted row, and would not take one twice as far") {
       }
   CHECK(halved > 50);
   CHECK(won > 50);
+}
+
+TEST_CASE("Krum's f is not the number of hostile rows, and the row that it takes is another") {
+  std::size_t won = 0, missed = 0;
+  for (const std::size_t n : {9u, 20u, 30u})
+    for (const std::size_t hostile : {1u, 2u, 5u, 9u})
+      for (std::size_t f = 0; 2 * f + 3 <= n; f += 2) {
+        if (2 * hostile + 3 > n || f == hostile) continue;
+        auto honest = sample<double>(kind::normal, n - hostile, 20, n * 100 + hostile * 10 + f);
+        for (double& v : honest.data) v += 0.3 * static_cast<double>(f % 3);
+        const fedagg::krum server{.f = static_cast<std::int64_t>(f)};
+        const auto m = craft(fang{.target = fang_target::krum, .f = server.f}, honest, hostile);
+        INFO("n=" << n << " hostile=" << hostile << " f=" << f << " lambda=" << m.space.strength);
+        REQUIRE(m.code == errc::ok);
+        const real first = first_lambda(honest, hostile, f);
+        CHECK(std::abs(m.space.strength * std::exp2(real(m.space.evaluations - 1)) - first) <= 1e-12L * first);
+        CHECK(taken(server, with(honest, m.row, hostile), n - hostile) == !m.space.gave_up);
+        won += !m.space.gave_up;
+        if (m.space.evaluations > 1) {
+          auto twice = m.row;
+          for (double& v : twice) v *= 2;
+          CHECK(!taken(server, with(honest, twice, hostile), n - hostile));
+        }
+        // Aimed at a Krum with another f it misses this one, or goes less far.
+        const auto other = craft(fang{.target = fang_target::krum}, honest, hostile);
+        REQUIRE(other.code == errc::ok);
+        missed += !m.space.gave_up && !taken(server, with(honest, other.row, hostile), n - hostile);
+      }
+  CHECK(won > 10);
+  CHECK(missed > 0);
 }
 
 TEST_CASE("the search for lambda gives up below its threshold, and says so") {
@@ -243,6 +273,9 @@ TEST_CASE("what fang refuses") {
   CHECK(craft(krum, x, 2, 11).code == errc::ok);
   CHECK(craft(krum, x, 6).code == errc::ok);
   CHECK(craft(krum, x, 7).code == errc::too_few_clients);
+  CHECK(craft(fang{.target = fang_target::krum, .f = 5}, x, 7).code == errc::ok);
+  CHECK(craft(fang{.target = fang_target::krum, .f = 7}, x, 7).code == errc::too_few_clients);
+  CHECK(craft(fang{.target = fang_target::krum, .f = -2}, x, 7).code == errc::bad_parameter);
   CHECK(craft(fang{.target = fang_target::krum, .power = 5}, x, 2).code == errc::bad_parameter);
   CHECK(craft(fang{.target = fang_target::krum, .neighbours = static_cast<nearest>(4)}, x, 2).code == errc::bad_parameter);
   CHECK(craft(fang{.target = fang_target::krum, .threshold = -1}, x, 2).code == errc::bad_parameter);

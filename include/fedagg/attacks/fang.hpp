@@ -36,6 +36,7 @@ struct fang {
   double b = 2;                        ///< how far beyond the honest extreme, as a factor
   bool deterministic = false;          ///< the end of the interval instead of a draw from it
   std::int64_t seed = unset;           ///< of this round's draws, the stream "fang"
+  std::int64_t f = unset;              ///< of the Krum that is attacked; not given: the number of hostile rows
   nearest neighbours = nearest::n_f_2; ///< of the Krum that is attacked
   std::int64_t power = 2;              ///< of the Krum that is attacked
   double threshold = 1e-5;             ///< the search for lambda gives up below
@@ -47,6 +48,7 @@ struct fang {
                       field{"b", &a::b, 1, detail::largest_double, "how far beyond the honest extreme, as a factor"},
                       field{"deterministic", &a::deterministic, 0, 1, "the end of the interval instead of a draw"},
                       field{"seed", &a::seed, unset, any_count, "seed of this round's draws"},
+                      field{"f", &a::f, unset, any_count, "Krum's f, the number of hostile rows if not given"},
                       field{"neighbours", &a::neighbours, 0, 3, "how many of the nearest others count in Krum"},
                       field{"power", &a::power, 1, 4, "power of the distances that Krum sums"},
                       field{"threshold", &a::threshold, 0, detail::largest_double, "the search for lambda ends below"}};
@@ -110,7 +112,7 @@ private:
     const std::size_t honest = k.honest.size(), n = k.total();
     if (k.hostile == 0 || n != honest + k.hostile) return errc::bad_parameter;
     std::size_t count = 0, breakdown = 0;
-    const detail::krum_parameters krum{static_cast<std::int64_t>(k.hostile), neighbours, power};
+    const detail::krum_parameters krum{f == unset ? static_cast<std::int64_t>(k.hostile) : f, neighbours, power};
     if (const errc rc = detail::krum_neighbours(krum, n, count, breakdown); rc != errc::ok) return rc;
 
     detail::tile_distances distances(honest, space.memory);
@@ -146,7 +148,7 @@ private:
       geometry g;
       g.rows = n;
       g.distances = room;
-      lambda = bound(g, honest, k.hostile, moved, square, order);
+      lambda = bound(g, honest, static_cast<std::size_t>(krum.f), moved, square, order);
       if (!is_finite(lambda)) return errc::overflow;
       for (;;) {
         T sent{};
@@ -172,10 +174,11 @@ private:
     });
   }
 
-  /// Their upper bound of lambda, for the distances that `g` knows.
-  static double bound(const geometry& g, std::size_t honest, std::size_t hostile, double moved,
+  /// Their upper bound of lambda, for the distances that `g` knows: of the n - f - 2 rows that count for a hostile one,
+  /// n - f - 1 less the hostile ones are honest.
+  static double bound(const geometry& g, std::size_t honest, std::size_t f, double moved,
                       std::span<const double> square, std::span<detail::ranked> order) noexcept {
-    const std::size_t n = g.rows, others = n > hostile + 2 ? n - hostile - 2 : 0;
+    const std::size_t n = g.rows, others = n > f + 2 ? n - f - 2 : 0;
     double least = detail::largest_double, furthest = 0;
     for (std::size_t i = 0; i < honest; ++i) {
       std::size_t at = 0;
@@ -188,7 +191,7 @@ private:
       if (sum < least) least = sum;
       if (square[i] > furthest) furthest = square[i];
     }
-    const std::size_t left = n > 2 * hostile + 1 ? n - 2 * hostile - 1 : 1;
+    const std::size_t left = honest > f + 1 ? honest - f - 1 : 1;
     const double length = detail::square_root(moved);
     return detail::plus(detail::quotient(detail::quotient(least, static_cast<double>(left)), length),
                         detail::quotient(detail::square_root(furthest), length));
