@@ -14,8 +14,9 @@ using fedagg::krum_runs;
 
 namespace {
 
-/// The definition: Krum from the coordinates, run again on the rows that are left.
-std::vector<std::size_t> picks_of(const matrix& x, std::size_t f, bool again) {
+/// The definition: Krum from the coordinates, run again on the rows that are left; it sums distances to a power over
+/// all of them but f and `less`.
+std::vector<std::size_t> picks_of(const matrix& x, std::size_t f, bool again, std::size_t less = 2, int power = 2) {
   std::vector<std::size_t> left(x.size()), picked;
   for (std::size_t i = 0; i < left.size(); ++i) left[i] = i;
   const std::size_t theta = x.size() - 2 * f;
@@ -25,9 +26,13 @@ std::vector<std::size_t> picks_of(const matrix& x, std::size_t f, bool again) {
     for (const std::size_t i : left) {
       exact d;
       for (const std::size_t j : left)
-        if (j != i) d.push_back(square_distance(x[i], x[j]));
+        if (j != i) {
+          // Exact for even powers, whose scores tie on a grid.
+          const real square = square_distance(x[i], x[j]);
+          d.push_back((power % 2 ? std::sqrt(square) : square) * (power > 2 ? square : 1));
+        }
       std::sort(d.begin(), d.end());
-      const std::size_t neighbours = m == 1 ? 0 : m > f + 3 ? m - f - 2 : 1;
+      const std::size_t neighbours = std::min(m - 1, m > f + less + 1 ? m - f - less : 1);
       real sum = 0;
       for (std::size_t k = 0; k < neighbours; ++k) sum += d[k];
       scores.emplace_back(sum, i);
@@ -42,7 +47,7 @@ std::vector<std::size_t> picks_of(const matrix& x, std::size_t f, bool again) {
 }
 
 /// Of each column the mean of all but 2f values, those nearest the median.
-exact middle_of(const matrix& x, const std::vector<std::size_t>& picked, std::size_t f) {
+exact middle_of(const matrix& x, const std::vector<std::size_t>& picked, std::size_t f, std::size_t short_by = 0) {
   exact out;
   for (std::size_t j = 0; j < x[0].size(); ++j) {
     exact column;
@@ -52,8 +57,9 @@ exact middle_of(const matrix& x, const std::vector<std::size_t>& picked, std::si
     const real median = (column[(s - 1) / 2] + column[s / 2]) / 2;
     std::stable_sort(column.begin(), column.end(), [&](real a, real b) { return std::abs(a - median) < std::abs(b - median); });
     real sum = 0;
-    for (std::size_t k = 0; k < s - 2 * f; ++k) sum += column[k];
-    out.push_back(sum / real(s - 2 * f));
+    const std::size_t kept = s - 2 * f - short_by;
+    for (std::size_t k = 0; k < kept; ++k) sum += column[k];
+    out.push_back(sum / real(kept));
   }
   return out;
 }
@@ -133,6 +139,79 @@ TEST_CASE("the definition: Krum again after each pick, and the values nearest th
       }
 }
 
+TEST_CASE("Krum's neighbours and power, and how many values are averaged") {
+  using fedagg::nearest;
+  for (const std::size_t f : {0u, 1u, 2u, 4u})
+    for (const auto& [neighbours, less] : {std::pair{nearest::n_f_2, 2u}, std::pair{nearest::n_f_2_or_1, 2u},
+                                          std::pair{nearest::n_f_1, 1u}, std::pair{nearest::n_f, 0u}})
+      for (const int power : {1, 2, 3, 4})
+        for (const bool again : {true, false})
+          for (const std::size_t short_by : {0u, 1u, 2u}) {
+            const std::size_t n = 4 * f + 3 + (f + less) % 3;
+            const auto x = cloud(n, 3, 10 * n + less);
+            const bulyan rule{.f = static_cast<std::int64_t>(f),
+                              .selection = again ? krum_runs::iterated : krum_runs::one_shot,
+                              .neighbours = neighbours,
+                              .power = power,
+                              .short_by = static_cast<std::int64_t>(short_by)};
+            auto want = picks_of(x, f, again, less, power);
+            const answer a = solve(rule, shape(x));
+            INFO("f=" << f << " less=" << less << " power=" << power << " again=" << again << " short=" << short_by);
+            REQUIRE(a.code == errc::ok);
+            CHECK(a.s.breakdown == f);
+            check_near(widen(aggregated(rule, x)), middle_of(x, want, f, short_by), 1e-14L);
+            std::sort(want.begin(), want.end());
+            CHECK(a.selected() == want);
+          }
+}
+
+TEST_CASE("presets reproduce what was published") {
+  // Flower's two: flwr.serverapp.strategy.Bulyan, and flwr.server.strategy before it, which is the paper's.
+  CHECK(solve(bulyan::flower(2), shape(disagreed)).selected() == std::vector<std::size_t>{1, 2, 5, 6, 7, 8, 9});
+  CHECK(solve(bulyan::flower_legacy(2), shape(disagreed)).selected() == std::vector<std::size_t>{0, 1, 2, 4, 5, 8, 9});
+  // FedML's: n - f others, distances as they are, and one value less than theta - 2f.
+  std::size_t differ = 0;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const std::size_t f = 1 + seed % 2, n = 4 * f + 3 + seed % 4;
+    const auto x = cloud(n, 3, seed);
+    std::vector<std::size_t> left(n), picked;
+    for (std::size_t i = 0; i < n; ++i) left[i] = i;
+    while (picked.size() < n - 2 * f) {
+      const std::size_t m = n - picked.size();
+      real least = 1e20L;
+      std::size_t best = n;
+      for (const std::size_t i : left) {
+        exact errors;
+        for (const std::size_t j : left)
+          if (j != i) errors.push_back(std::sqrt(square_distance(x[i], x[j])));
+        std::sort(errors.begin(), errors.end());
+        real error = 0;
+        for (std::size_t k = 0; k < std::min(errors.size(), m - f); ++k) error += errors[k];
+        if (error < least) least = error, best = i;
+      }
+      picked.push_back(best);
+      left.erase(std::find(left.begin(), left.end(), best));
+    }
+    exact want;
+    for (std::size_t j = 0; j < 3; ++j) {
+      exact column;
+      for (const std::size_t i : picked) column.push_back(x[i][j]);
+      std::sort(column.begin(), column.end());
+      const std::size_t s = column.size();
+      const real median = (column[(s - 1) / 2] + column[s / 2]) / 2;
+      for (real& v : column) v -= median;
+      std::stable_sort(column.begin(), column.end(), [](real a, real b) { return std::abs(a) < std::abs(b); });
+      real sum = 0;
+      for (std::size_t k = 0; k < s - 2 * f - 1; ++k) sum += column[k];
+      want.push_back(sum / real(s - 2 * f - 1) + median);
+    }
+    const vector got = aggregated(bulyan::fedml(static_cast<std::int64_t>(f)), x);
+    check_near(widen(got), want, 1e-14L);
+    differ += got != aggregated(bulyan::el_mhamdi(static_cast<std::int64_t>(f)), x);
+  }
+  CHECK(differ == 20);
+}
+
 TEST_CASE("what Bulyan refuses") {
   const auto code = [](const bulyan& r, std::size_t n) { return solve(r, shape(cloud(n, 2, n))).code; };
   CHECK(code(bulyan{}, 9) == errc::bad_parameter);
@@ -144,11 +223,19 @@ TEST_CASE("what Bulyan refuses") {
         CHECK(code(r, n) == (static_cast<std::int64_t>(n) >= 4 * f + 3 ? errc::ok : errc::too_few_clients));
       }
   CHECK(code(bulyan{.f = INT64_MAX}, 9) == errc::too_few_clients);
+  CHECK(code(bulyan{.f = 1, .neighbours = static_cast<fedagg::nearest>(4)}, 9) == errc::bad_parameter);
+  CHECK(code(bulyan{.f = 1, .power = 0}, 9) == errc::bad_parameter);
+  CHECK(code(bulyan{.f = 1, .power = 5}, 9) == errc::bad_parameter);
+  CHECK(code(bulyan{.f = 1, .short_by = -1}, 9) == errc::bad_parameter);
+  CHECK(code(bulyan{.f = 1, .short_by = 4}, 9) == errc::ok);
+  CHECK(code(bulyan{.f = 1, .short_by = 5}, 9) == errc::too_few_clients);
   fedagg::nearest_values v;
   CHECK(bulyan{}.second(5, v) == errc::bad_parameter);
   CHECK(bulyan{.f = 2}.second(4, v) == errc::too_few_clients);
   CHECK(bulyan{.f = 0}.second(0, v) == errc::too_few_clients);
   CHECK(bulyan{.f = 2}.second(5, v) == errc::ok);
+  CHECK(bulyan{.f = 2, .short_by = 1}.second(5, v) == errc::too_few_clients);
+  CHECK(bulyan{.f = 2, .short_by = -1}.second(5, v) == errc::bad_parameter);
 }
 
 TEST_CASE("identical rows, ties and without hostile clients the mean of all") {

@@ -47,6 +47,13 @@ inline errc krum_neighbours(const krum_parameters& p, std::size_t n, std::size_t
   return errc::ok;
 }
 
+/// A distance to the power `power`, from its square; the largest double where that overflows.
+inline double distance_power(double square, std::int64_t power) noexcept {
+  double term = power == 1 || power == 3 ? square_root(square) : square;
+  if (power > 2) term = times(term, square);
+  return is_finite(term) ? term : largest_double;
+}
+
 /// scores[i] = the sum of the `count` smallest distances from row i to others, each to the power `power`, summed in
 /// ascending order; the largest double where that overflows. `scratch` has room for `rows` entries.
 inline void krum_scores(const geometry& g, std::size_t count, std::int64_t power, std::span<ranked> scratch,
@@ -57,11 +64,7 @@ inline void krum_scores(const geometry& g, std::size_t count, std::int64_t power
       if (j != i) scratch[others++] = {g.square_distance(i, j), j};
     smallest_first(scratch.first(others), count);
     double sum = 0;
-    for (const ranked& r : scratch.first(count)) {
-      double term = power == 1 || power == 3 ? square_root(r.value) : r.value;
-      if (power > 2) term = times(term, r.value);
-      sum = saturating_plus(sum, is_finite(term) ? term : largest_double);
-    }
+    for (const ranked& r : scratch.first(count)) sum = saturating_plus(sum, distance_power(r.value, power));
     scores[i] = sum;
   }
 }
