@@ -36,6 +36,7 @@
 #include <fedagg/core/rule.hpp>
 #include <fedagg/core/scope.hpp>
 #include <fedagg/core/selection.hpp>
+#include <fedagg/core/sign_clusters.hpp>
 #include <fedagg/core/tensor_view.hpp>
 #include <fedagg/core/weighting.hpp>
 #include <fedagg/core/workspace.hpp>

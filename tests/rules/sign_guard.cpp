@@ -128,6 +128,33 @@ TEST_CASE("clusters: the larger one, of equal ones the first client's") {
   CHECK(kept({up}) == std::vector<std::size_t>{0});
 }
 
+TEST_CASE("mean shift leaves out who is like nobody, 2-means one of two halves") {
+  const auto x = cloud(12, 601, 4, 1, 0.2);
+  matrix attacked = x;
+  for (const std::size_t i : {2u, 7u})
+    for (double& v : attacked[i]) v = -v;
+  const sign_guard shift{.clustering = fedagg::sign_clustering::mean_shift};
+  fedagg::workspace space;
+  const vector out = run(shift, attacked, space);
+  REQUIRE(space.result().ok());
+  const auto kept = used(space.result());
+  CHECK(std::count(kept.begin(), kept.end(), 2) + std::count(kept.begin(), kept.end(), 7) == 0);
+  CHECK(kept.size() >= 6);
+  CHECK(space.result().scores[2] == 2);
+  // What is kept is cut and averaged as ever.
+  exact norms;
+  for (const vector& row : attacked) norms.push_back(norm(widen(row)));
+  exact sorted = norms, want(601, 0);
+  std::sort(sorted.begin(), sorted.end());
+  const real median = (sorted[5] + sorted[6]) / 2;
+  for (const std::size_t i : kept)
+    for (std::size_t j = 0; j < 601; ++j)
+      want[j] += (norms[i] > median ? median / norms[i] : real(1)) * attacked[i][j] / real(kept.size());
+  check_near(widen(out), want, 1e-13L);
+  run(sign_guard{.clustering = static_cast<fedagg::sign_clustering>(2)}, x, space);
+  CHECK(space.result().code == errc::bad_parameter);
+}
+
 TEST_CASE("lengths: zeros, and nobody left") {
   fedagg::workspace space;
   CHECK(run(sign_guard{}, matrix(3, vector{0, 0}), space) == vector{0, 0});

@@ -8,6 +8,7 @@
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/selection.hpp>
+#include <fedagg/core/sign_clusters.hpp>
 #include <fedagg/core/weighting.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
@@ -15,12 +16,13 @@ namespace fedagg::inline FEDAGG_ABI {
 /// The mean of updates with ordinary lengths and ordinary signs, none longer than the median: SignGuard (Xu, Huang,
 /// Song, Lan 2021, arXiv:2109.05872). M is the median norm; kept are the clients with low M <= norm <= high M whose
 /// shares of positive, negative and zero coordinates lie in the larger of two clusters (2-means from the two clients
-/// that differ most; of clusters of the same size the one with the first client), each cut to M. Never longer than M,
-/// an honest client's norm at most while fewer than half are hostile. Ignores weights. O(n d). Scores: 0 for the
-/// clients kept; 1 for a norm, 2 for signs, 3 for both out of order.
+/// that differ most) or in the largest that mean shift finds, of the same size the one with the first client, each cut
+/// to M. Never longer than M, an honest client's norm at most while fewer than half are hostile. Ignores weights.
+/// O(n d). Scores: 0 for the clients kept; 1 for a norm, 2 for signs, 3 for both out of order.
 struct sign_guard {
-  double low = 0.1;  ///< the least norm kept, in median norms
-  double high = 3.0; ///< the largest
+  double low = 0.1;                                        ///< the least norm kept, in median norms
+  double high = 3.0;                                       ///< the largest
+  sign_clustering clustering = sign_clustering::two_means; ///< of the shares of signs
 
   static constexpr const char* name = "sign_guard";
   static constexpr geometry_needs needs = geometry_needs::norms;
@@ -28,11 +30,13 @@ struct sign_guard {
   static constexpr bool needs_signs = true;
   static constexpr auto fields() {
     return std::tuple{field{"low", &sign_guard::low, 0, any_count, "the least norm kept, in median norms"},
-                      field{"high", &sign_guard::high, 0, any_count, "the largest norm kept, in median norms"}};
+                      field{"high", &sign_guard::high, 0, any_count, "the largest norm kept, in median norms"},
+                      field{"clustering", &sign_guard::clustering, 0, 1, "how ordinary signs are found"}};
   }
 
   errc coefficients(const geometry& g, arena& memory, solution& s) const {
     if (!is_finite(low) || !is_finite(high) || !(low >= 0) || !(low <= high)) return errc::bad_parameter;
+    if (clustering > sign_clustering::mean_shift) return errc::bad_parameter;
     if (!g.has_origin) return errc::missing_origin;
     const std::size_t n = g.rows;
     if (n == 0) return errc::too_few_clients;
@@ -42,7 +46,10 @@ struct sign_guard {
     detail::smallest_first(order, n / 2 + 1);
     const double median = detail::midpoint(order[(n - 1) / 2].value, order[n / 2].value);
     const auto ordinary = memory.take<unsigned char>(n);
-    larger_cluster(g.signs, memory, ordinary);
+    if (clustering == sign_clustering::two_means)
+      detail::larger_of_two_means(g.signs, memory, ordinary);
+    else
+      detail::largest_of_mean_shift(g.signs, memory, ordinary);
     std::size_t kept = 0;
     s.whole = true;
     s.breakdown = (n - 1) / 2;
@@ -58,53 +65,6 @@ struct sign_guard {
     if (kept == 0) return errc::no_client_selected;
     s.divisor = static_cast<double>(kept);
     return errc::ok;
-  }
-
-private:
-  static double square_distance(const row_signs& a, const row_signs& b) noexcept {
-    const double p = detail::plus(a.positive, -b.positive), q = detail::plus(a.negative, -b.negative),
-                 z = detail::plus(a.zero, -b.zero);
-    return detail::plus(detail::plus(detail::times(p, p), detail::times(q, q)), detail::times(z, z));
-  }
-
-  /// Marks the rows of the larger of two clusters; all of them where their signs are the same.
-  static void larger_cluster(std::span<const row_signs> signs, arena& memory, std::span<unsigned char> mark) {
-    const std::size_t n = signs.size();
-    row_signs centre[2] = {signs[0], signs[0]};
-    double farthest = 0;
-    for (std::size_t i = 0; i < n; ++i)
-      for (std::size_t j = i + 1; j < n; ++j)
-        if (const double d = square_distance(signs[i], signs[j]); d > farthest) {
-          farthest = d;
-          centre[0] = signs[i];
-          centre[1] = signs[j];
-        }
-    const auto second = memory.take<unsigned char>(n);
-    std::size_t size[2] = {n, 0};
-    // It ends by itself, since no assignment comes twice; rounding must not keep it going either.
-    bool changed = farthest > 0;
-    for (std::size_t step = 0; changed && step < 1000; ++step) {
-      changed = false;
-      row_signs sum[2] = {};
-      size[0] = size[1] = 0;
-      for (std::size_t i = 0; i < n; ++i) {
-        const bool now = square_distance(signs[i], centre[1]) < square_distance(signs[i], centre[0]);
-        changed = changed || step == 0 || now != (second[i] != 0);
-        second[i] = now;
-        row_signs& to = sum[now];
-        ++size[now];
-        to = {detail::plus(to.positive, signs[i].positive), detail::plus(to.negative, signs[i].negative),
-              detail::plus(to.zero, signs[i].zero)};
-      }
-      if (size[0] == 0 || size[1] == 0) break;
-      for (int k = 0; k < 2; ++k) {
-        const auto count = static_cast<double>(size[k]);
-        centre[k] = {detail::quotient(sum[k].positive, count), detail::quotient(sum[k].negative, count),
-                     detail::quotient(sum[k].zero, count)};
-      }
-    }
-    const bool wanted = size[0] == size[1] ? second[0] != 0 : size[1] > size[0];
-    for (std::size_t i = 0; i < n; ++i) mark[i] = (second[i] != 0) == wanted;
   }
 };
 
