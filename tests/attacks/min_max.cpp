@@ -138,6 +138,14 @@ TEST_CASE("no direction and no distance are cases of their own") {
     CHECK(m.space.strength == 0);
     CHECK(m.row == std::vector<float>(300, 0.7f));
   }
+  // A direction is not zero because its square is: the rows are then as good as equal.
+  matrix<double> tiny(3, 4);
+  for (std::size_t i = 0; i < 12; ++i) tiny.data[i] = 1e-170 * static_cast<double>(1 + i % 5);
+  const auto m = craft(min_max{}, tiny);
+  CHECK(m.code == errc::ok);
+  CHECK(!m.space.no_direction);
+  CHECK(m.space.strength == 0);
+  for (std::size_t j = 0; j < 4; ++j) CHECK(std::abs(m.row[j] / static_cast<double>(moments(tiny.column(j)).mean) - 1) < 1e-15);
   const auto one = sample<float>(kind::normal, 1, 30, 1);
   CHECK(craft(min_max{}, one).row == one.data);
 }

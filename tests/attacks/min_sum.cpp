@@ -100,6 +100,14 @@ TEST_CASE("no direction and no distance are cases of their own in min-sum") {
   CHECK(!m.space.no_direction);
   CHECK(m.space.strength == 0);
   CHECK(m.row == std::vector<float>(3, 0.7f));
+  // A direction is not zero because its square is: the rows are then as good as equal.
+  matrix<double> tiny(2, 2);
+  tiny.data = {1e-170, 3e-170, 3e-170, 5e-170};
+  const auto t = craft(min_sum{}, tiny);
+  CHECK(t.code == errc::ok);
+  CHECK(!t.space.no_direction);
+  CHECK(t.space.strength == 0);
+  for (std::size_t j = 0; j < 2; ++j) CHECK(std::abs(t.row[j] / (2e-170 * static_cast<double>(j + 1)) - 1) < 1e-15);
 }
 
 TEST_CASE("what min-sum refuses") {

@@ -79,6 +79,15 @@ TEST_CASE("the clients of a round") {
   }
 }
 
+TEST_CASE("a direction that is nowhere is refused") {
+  const std::vector<float> a{1};
+  const std::vector<std::span<const float>> honest{a};
+  std::vector<float> out(1);
+  const knowledge<float> k{
+      .honest = honest, .clients = 0, .hostile = 1, .direction = {static_cast<const float*>(nullptr), 1}};
+  CHECK(silence{}.craft(k, out) == errc::null_data);
+}
+
 TEST_CASE("ranges of memory that touch do not overlap") {
   const char room[8] = {};
   CHECK(!overlap(room, 4, room + 4, 4));

@@ -42,8 +42,9 @@ struct min_max {
       for (std::size_t j = 0; j < i; ++j) bound = distances(i, j) > bound ? distances(i, j) : bound;
     if (!is_finite(bound)) return errc::overflow;
     const double length = detail::square_root(seen.direction_square);
-    space.no_direction = !(length > 0);
-    if (space.no_direction) return detail::move_along<T>(along, k.honest, 0, out);
+    space.no_direction = !seen.direction;
+    // A direction whose square is 0 belongs to rows whose distances are.
+    if (!(length > 0)) return detail::move_along<T>(along, k.honest, 0, out);
     double gamma = detail::largest_double; // in units of a direction of length 1
     for (std::size_t i = 0; i < n; ++i) {
       const double root = reach(detail::quotient(seen.along[i], length), detail::plus(bound, -seen.square[i]));

@@ -51,8 +51,9 @@ struct min_sum {
     for (const double s : seen.square)
       if (bound == min_sum_bound::least ? s < square : s > square) square = s;
     const double length = detail::square_root(seen.direction_square);
-    space.no_direction = !(length > 0);
-    if (space.no_direction) return detail::move_along<T>(along, k.honest, 0, out);
+    space.no_direction = !seen.direction;
+    // A direction whose square is 0 belongs to rows whose distances are.
+    if (!(length > 0)) return detail::move_along<T>(along, k.honest, 0, out);
     const double gamma = detail::square_root(square), factor = detail::quotient(gamma, length);
     space.strength = along == perturbation::unit_vector ? gamma : factor;
     return detail::move_along<T>(along, k.honest, factor, out);

@@ -86,6 +86,7 @@ errc check_knowledge(const knowledge<T>& k, std::span<T> out, std::size_t least 
     return errc::bad_parameter;
   if (out.data() == nullptr && !out.empty()) return errc::null_data;
   if (!k.direction.empty() && k.direction.size() != out.size()) return errc::client_layout;
+  if (!k.direction.empty() && k.direction.data() == nullptr) return errc::null_data;
   if (overlap(k.direction.data(), k.direction.size_bytes(), out.data(), out.size_bytes()))
     return errc::overlapping_output;
   for (const auto& row : k.honest) {

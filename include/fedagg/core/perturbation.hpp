@@ -31,6 +31,7 @@ struct perturbed_rows {
   std::span<double> square;    ///< squared norm of x_i - mean
   std::span<double> along;     ///< p (x_i - mean)
   double direction_square = 0; ///< squared norm of p
+  bool direction = false;      ///< p is not zero, whatever its square is
 };
 
 /// p in one tile of coordinates.
@@ -52,7 +53,7 @@ errc tile_direction(perturbation p, honest_rows<T> rows, std::size_t first, std:
 template <class T>
 errc look_along(perturbation p, honest_rows<T> rows, std::size_t size, arena& memory, perturbed_rows& seen,
                 tile_distances* distances) {
-  seen = {memory.take<double>(rows.size()), memory.take<double>(rows.size()), 0};
+  seen = {memory.take<double>(rows.size()), memory.take<double>(rows.size())};
   double room[moments_tile];
   return for_each_mean<T>(rows, size, [&](std::size_t first, std::span<const double> mean) {
     const std::span<double> direction(room, mean.size());
@@ -69,7 +70,10 @@ errc look_along(perturbation p, honest_rows<T> rows, std::size_t size, arena& me
       seen.along[i] = plus(seen.along[i], along);
       finite = finite && is_finite(seen.square[i]) && is_finite(seen.along[i]);
     }
-    for (const double x : direction) seen.direction_square = plus(seen.direction_square, times(x, x));
+    for (const double x : direction) {
+      seen.direction_square = plus(seen.direction_square, times(x, x));
+      seen.direction = seen.direction || x != 0;
+    }
     if (distances) distances->add<T>(rows, first, mean.size());
     return finite && is_finite(seen.direction_square) ? errc::ok : errc::overflow;
   });
