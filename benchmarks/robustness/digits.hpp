@@ -28,6 +28,9 @@ struct images {
 /// Reads `digits.csv`; throws std::runtime_error that names the line at fault.
 images read_digits(const std::string& path);
 
+/// 16 hexadecimal digits that change with the file's bytes (FNV-1a); throws std::runtime_error.
+std::string fingerprint(const std::string& path);
+
 /// What one seed makes of the data: a fifth is for the test, a fifth for choosing the learning rate, `root` images are
 /// the server's own, and the clients share the rest.
 struct split {

@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Draws what the robustness study found: accuracy curves, and heat maps of the worst attack with the rule that wins.
+"""Draws what the robustness study found.
 
 usage: draw.py FOLDER [--out FOLDER] [--format svg|png]
 
-Reads runs.jsonl and summary.json of the first folder; the learning rates are those of the summary, chosen on
-validation data. Needs matplotlib.
+Reads summary.json of the first folder, which holds the current configuration and nothing else, and writes
+
+  curves   test accuracy by round, a panel for each attack, at the learning rate chosen on validation data
+  attacks  the last of it, rule by attack (where there are at most six models, partitions and f in all)
+  worst    each rule under its worst attack, and the rule that wins, by f and heterogeneity (where these vary)
+
+Needs matplotlib.
 """
 import argparse
-import collections
 import json
+import math
 import os
 import sys
 
@@ -21,19 +26,8 @@ import matplotlib.pyplot as plt
 COLOURS = ["#b91c1c", "#1d4ed8", "#15803d", "#a16207", "#7e22ce", "#0f766e", "#be185d", "#475569"]
 
 
-def label(thing):
-    """As label_of of rules.cpp."""
-    if "label" in thing:
-        return thing["label"]
-    if "chain" in thing:
-        return " | ".join(part["rule"] for part in thing["chain"])
-    if "base" in thing:
-        return f"{label(thing['base'])} ({thing['attack']})"
-    return thing.get("rule", thing.get("attack"))
-
-
 def model_text(model):
-    return "softmax" if not model else "MLP " + "-".join(map(str, model))
+    return "softmax regression" if not model else "MLP " + "-".join(map(str, model))
 
 
 def heterogeneity_text(h):
@@ -46,94 +40,148 @@ def f_text(f):
     return f"f = {f['true']}" + ("" if f["true"] == f["declared"] else f", declared {f['declared']}")
 
 
-def key(*parts):
-    return json.dumps(parts, sort_keys=True)
-
-
 def unique(things):
     return list({json.dumps(t, sort_keys=True): t for t in things}.values())
 
 
-def curves(runs, summary, path):
-    """One row of panels for each model, heterogeneity and f; one panel for each attack."""
-    tests = collections.defaultdict(list)
-    for run in runs:
-        p = run["parameters"]
-        where = key(p["model"], p["heterogeneity"], p["f"], label(p["rule"]), p["learning_rate"], label(p["attack"]))
-        tests[where].append((run["rounds"], run["test"]))
-    rows = unique([[line["model"], line["heterogeneity"], line["f"]] for line in summary])
-    attacks = [a["attack"] for a in summary[0]["attacks"]]
-    rules = unique([line["rule"] for line in summary])
-    figure, axes = plt.subplots(len(rows), len(attacks), squeeze=False, sharex=True, sharey=True,
-                                figsize=(3.1 * len(attacks), 2.5 * len(rows) + 0.7), layout="constrained")
-    for axis_row, row in zip(axes, rows):
+def case_of(line):
+    return [line["model"], line["heterogeneity"], line["f"]]
+
+
+def case_text(case):
+    return f"{model_text(case[0])}, {heterogeneity_text(case[1])}, {f_text(case[2])}"
+
+
+def save(figure, path):
+    # The same picture for the same data: no time stamp, no random ids.
+    figure.savefig(path, dpi=80, metadata={"Date": None} if path.endswith(".svg") else {"Software": None})
+    plt.close(figure)
+    print("wrote", path)
+
+
+def heat(axis, values, rows, columns, notes=None, size=8):
+    """A grid of percentages. None is no data and stays blank; notes are lines under the numbers; what has one of refused
+    rounds is hatched."""
+    notes = notes or [[""] * len(columns) for _ in rows]
+    axis.set_facecolor("#e2e8f0")
+    axis.imshow([[math.nan if v is None else v for v in row] for row in values], vmin=0, vmax=100, cmap="viridis",
+                aspect="auto")
+    for y, row in enumerate(values):
+        for x, value in enumerate(row):
+            light = value is None or value > 60
+            text = "no data" if value is None else f"{value:.0f}" + ("\n" + notes[y][x] if notes[y][x] else "")
+            axis.text(x, y, text, ha="center", va="center", fontsize=size if value is not None else 6,
+                      color="black" if light else "white")
+            if "refused" in notes[y][x]:
+                axis.add_patch(plt.Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, hatch="//", linewidth=0,
+                                             edgecolor="black" if light else "white", alpha=0.4))
+    axis.set_xticks(range(len(columns)), columns, fontsize=8)
+    axis.set_yticks(range(len(rows)), rows, fontsize=8)
+
+
+def note(attack):
+    """What is to be said of an attack's number besides."""
+    texts = []
+    if attack["diverged"] > 0:
+        texts.append("not finite")
+    if attack["refused"] > 0:
+        texts.append(f"refused {max(1, round(100 * attack['refused']))} %")
+    return "\n".join(texts)
+
+
+def draw_curves(summary, path):
+    cases = unique(map(case_of, summary))
+    attacks = unique(a["attack"] for line in summary for a in line["attacks"])
+    rules = unique(line["rule"] for line in summary)
+    figure, axes = plt.subplots(len(cases), len(attacks), squeeze=False, sharex=True, sharey=True,
+                                figsize=(2.3 * len(attacks), 2.3 * len(cases) + 0.7), layout="constrained")
+    refused = False
+    handles = {}
+    for axis_row, case in zip(axes, cases):
         for axis, attack in zip(axis_row, attacks):
-            for line in summary:
-                if [line["model"], line["heterogeneity"], line["f"]] != row:
-                    continue
-                found = tests[key(*row, line["rule"], line["learning_rate"], attack)]
-                mean = [100 * sum(values) / len(values) for values in zip(*(test for _, test in found))]
-                axis.plot(found[0][0], mean, label=line["rule"], color=COLOURS[rules.index(line["rule"]) % len(COLOURS)],
-                          linestyle="--" if line["rule"] == "mean" else "-", linewidth=1.6)
-            axis.set_title(attack.replace("_", " "), fontsize=10)
+            axis.set_title(attack, fontsize=9)
             axis.set_ylim(0, 100)
             axis.grid(alpha=0.3)
-        axis_row[0].set_ylabel(", ".join([model_text(row[0]), heterogeneity_text(row[1])]) + "\n" + f_text(row[2]) +
-                               "\ntest accuracy, %", fontsize=8)
+            for line in summary:
+                found = [a for a in line["attacks"] if a["attack"] == attack and case_of(line) == case]
+                if not found:
+                    continue
+                mean = [100 * sum(values) / len(values) for values in zip(*found[0]["curves"])]
+                style = ":" if found[0]["refused"] > 0 else "--" if line["rule"] == "mean" else "-"
+                refused = refused or style == ":"
+                drawn = axis.plot(found[0]["rounds"], mean, linewidth=1.6, linestyle=style,
+                                  color=COLOURS[rules.index(line["rule"]) % len(COLOURS)])
+                handles.setdefault(line["rule"], drawn[0])
+        axis_row[0].set_ylabel("\n".join([model_text(case[0]), heterogeneity_text(case[1]) + ", " + f_text(case[2]),
+                                          "test accuracy, %"]), fontsize=8)
     for axis in axes[-1]:
-        axis.set_xlabel("round")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9, frameon=False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+        axis.set_xlabel("round" + (" (dotted: rounds were refused)" if refused else ""), fontsize=8)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=9,
+                  frameon=False)
+    save(figure, path)
 
 
-def heat_maps(summary, path):
-    """For each model (and for each heterogeneity, where the declared f varies) a panel for each rule and one for the
-    winner: the least test accuracy over the attacks."""
+def draw_attacks(summary, path):
+    cases = unique(map(case_of, summary))
+    attacks = unique(a["attack"] for line in summary for a in line["attacks"])
+    rules = unique(line["rule"] for line in summary)
+    figure, axes = plt.subplots(len(cases), 1, squeeze=False, layout="constrained",
+                                figsize=(1.1 * len(attacks) + 3, len(cases) * (0.34 * len(rules) + 0.9)))
+    for axis, case in zip(axes.flat, cases):
+        lines = {line["rule"]: line for line in summary if case_of(line) == case}
+        values = [[None] * (len(attacks) + 1) for _ in rules]
+        notes = [[""] * (len(attacks) + 1) for _ in rules]
+        for y, rule in enumerate(rules):
+            if rule not in lines:
+                continue
+            for a in lines[rule]["attacks"] + [dict(lines[rule]["worst"], attack=None)]:
+                x = attacks.index(a["attack"]) if a["attack"] else len(attacks)
+                values[y][x] = 100 * a["test"]
+                notes[y][x] = note(a).replace("\n", ", ")
+        heat(axis, values, rules, attacks + ["the worst"], notes, size=7)
+        axis.axvline(len(attacks) - 0.5, color="white", linewidth=3)
+        axis.set_title("test accuracy, %: " + case_text(case), fontsize=9)
+    save(figure, path)
+
+
+def draw_worst(summary, path):
+    # The declared f varies on its own: then it is an axis, and each heterogeneity has its own panels.
     apart = any(line["f"]["true"] != line["f"]["declared"] for line in summary)
-    groups = unique([[line["model"], line["heterogeneity"] if apart else None] for line in summary])
-    rules = unique([line["rule"] for line in summary])
+    groups = unique([line["model"], line["heterogeneity"] if apart else None] for line in summary)
+    rules = unique(line["rule"] for line in summary)
     across = 4
     down = -(-(len(rules) + 1) // across)
-    figure, axes = plt.subplots(down * len(groups), across, squeeze=False, layout="constrained",
-                                figsize=(3.4 * across, 2.6 * down * len(groups)))
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for number, (model, heterogeneity) in enumerate(groups):
+    figure = plt.figure(layout="constrained", figsize=(2.9 * across, (2.3 * down + 0.3) * len(groups)))
+    for part, (model, heterogeneity) in zip(figure.subfigures(len(groups), 1, squeeze=False).flat, groups):
         lines = [line for line in summary
                  if line["model"] == model and (not apart or line["heterogeneity"] == heterogeneity)]
         column = (lambda line: line["f"]["declared"]) if apart else (lambda line: heterogeneity_text(line["heterogeneity"]))
-        xs = unique([column(line) for line in lines])
+        xs = unique(map(column, lines))
         ys = sorted({line["f"]["true"] for line in lines}, reverse=True)
-        worst = {rule: [[None] * len(xs) for _ in ys] for rule in rules}
-        for line in lines:
-            worst[line["rule"]][ys.index(line["f"]["true"])][xs.index(column(line))] = 100 * line["worst"]["test"]
-        winner = [[max((rule for rule in rules if worst[rule][y][x] is not None), key=lambda rule: worst[rule][y][x])
-                   for x in range(len(xs))] for y in range(len(ys))]
-        panels = axes[number * down:(number + 1) * down].flat
-        for axis, name in zip(panels, rules + ["the winner"]):
-            axis.set_axis_on()
-            best = name == "the winner"
-            grid = [[worst[winner[y][x] if best else name][y][x] or 0 for x in range(len(xs))] for y in range(len(ys))]
-            axis.imshow(grid, vmin=0, vmax=100, cmap="viridis", aspect="auto")
-            for y in range(len(ys)):
-                for x in range(len(xs)):
-                    text = f"{grid[y][x]:.0f}" + ("\n" + winner[y][x].replace(" | ", "\n| ") if best else "")
-                    axis.text(x, y, text, ha="center", va="center", fontsize=5 if best else 9,
-                              color="black" if grid[y][x] > 60 else "white")
-            axis.set_xticks(range(len(xs)), xs, fontsize=7, rotation=0 if apart else 25)
-            axis.set_yticks(range(len(ys)), ys, fontsize=8)
-            axis.set_title(name.replace("_", " "), fontsize=10)
+        at = {(line["rule"], line["f"]["true"], column(line)): line for line in lines}
+        part.suptitle("test accuracy under the worst attack, %: " + model_text(model) +
+                      (", " + heterogeneity_text(heterogeneity) if apart else ""), fontsize=11)
+        axes = part.subplots(down, across, squeeze=False).flat
+        for axis in axes:
+            axis.set_visible(False)
+        for axis, name in zip(axes, rules + ["the winner"]):
+            axis.set_visible(True)
+            values = [[None] * len(xs) for _ in ys]
+            notes = [[""] * len(xs) for _ in ys]
+            for row, y in enumerate(ys):
+                for col, x in enumerate(xs):
+                    found = [at[rule, y, x] for rule in rules if (rule, y, x) in at and name in (rule, "the winner")]
+                    if found:  # the winner is chosen as the learning rates are, not by the numbers that are shown
+                        best = max(found, key=lambda line: line["worst_validation"])
+                        values[row][col] = 100 * best["worst"]["test"]
+                        texts = [best["rule"].replace(" | ", "\n| ")] if name == "the winner" else []
+                        notes[row][col] = "\n".join(texts + [note(best["worst"])]).strip()
+            heat(axis, values, ys, xs, notes, size=5 if name == "the winner" else 7)
+            axis.tick_params(axis="x", rotation=0 if apart else 25)
+            axis.set_title(name, fontsize=9)
             axis.set_xlabel("f declared" if apart else "", fontsize=8)
             axis.set_ylabel("f true" if apart else "f", fontsize=8)
-    title = "test accuracy under the worst attack, %: " + model_text(groups[0][0])
-    if apart:
-        title += ", " + heterogeneity_text(groups[0][1])
-    if len(groups) == 1:
-        figure.suptitle(title, fontsize=11)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    save(figure, path)
 
 
 def main():
@@ -144,19 +192,19 @@ def main():
     a = parser.parse_args()
     with open(os.path.join(a.folder, "summary.json"), encoding="utf-8") as file:
         summary = json.load(file)
-    with open(os.path.join(a.folder, "runs.jsonl"), encoding="utf-8") as file:
-        runs = [json.loads(line) for line in file if line.endswith("\n")]
     if not summary:
         sys.exit("draw.py: the summary is empty")
     out = a.out or a.folder
     os.makedirs(out, exist_ok=True)
-    # The same picture for the same data: no time stamp, no random ids.
     plt.rcParams["svg.hashsalt"] = "fedagg"
     plt.rcParams["svg.fonttype"] = "none"
     plt.rcParams["font.family"] = "sans-serif"
-    curves(runs, summary, os.path.join(out, "curves." + a.format))
-    heat_maps(summary, os.path.join(out, "worst." + a.format))
-    print("wrote", os.path.join(out, "curves." + a.format), "and", os.path.join(out, "worst." + a.format))
+    cases = unique(map(case_of, summary))
+    draw_curves(summary, os.path.join(out, "curves." + a.format))
+    if len(cases) <= 6:
+        draw_attacks(summary, os.path.join(out, "attacks." + a.format))
+    if len(cases) > len(unique(case[0] for case in cases)):
+        draw_worst(summary, os.path.join(out, "worst." + a.format))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,10 @@ constexpr const char* usage =
     "\n"
     "Trains on digits.csv under attack, once for every combination that the configuration lists, and prints the test\n"
     "accuracies. Results are added to FOLDER/runs.jsonl (build/robustness); what is there already is not run again.\n"
-    "FOLDER/summary.json holds the table. Without a configuration: defaults.json.\n";
+    "FOLDER/summary.json holds the table and the curves. Without a configuration: defaults.json.\n"
+    "\n"
+    "Exit status: 0 done, 1 a file or a training failed, 2 wrong options or a configuration that asks for what cannot\n"
+    "be: impossible parameters, too few clients for a rule, two entries of one name.\n";
 
 struct arguments {
   std::string configuration = ROBUSTNESS_FOLDER "/defaults.json", data = ROBUSTNESS_FOLDER "/digits.csv";
@@ -103,16 +106,19 @@ int run(const arguments& a) {
   std::ifstream file(a.configuration);
   if (!file) throw std::runtime_error("cannot read " + a.configuration);
   const json configuration = json::parse(file, nullptr, false);
-  if (configuration.is_discarded()) throw std::runtime_error(a.configuration + " is not valid JSON");
+  if (configuration.is_discarded()) throw study::configuration_error(a.configuration + " is not valid JSON");
   const std::vector<json> all = study::settings(configuration);
   const study::images digits = study::read_digits(a.data);
   std::filesystem::create_directories(a.out);
-  study::results done(a.out + "/runs.jsonl");
+  study::results done(a.out + "/runs.jsonl", study::fingerprint(a.data), version());
 
   std::vector<const json*> open;
   for (const json& p : all)
     if (done.find(p) == nullptr) open.push_back(&p);
   std::printf("%zu trainings, %zu of them done before\n", all.size(), all.size() - open.size());
+  if (done.foreign() != 0)
+    std::printf("%zu results in %s/runs.jsonl are from other data or another version and do not count\n",
+                done.foreign(), a.out.c_str());
   std::fflush(stdout);
   progress bar(open.size(), a.quiet);
   const auto start = std::chrono::steady_clock::now();
@@ -122,10 +128,11 @@ int run(const arguments& a) {
     const auto begin = std::chrono::steady_clock::now();
     const study::curve c = study::train(digits, *open[i]);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-    json record = {{"parameters", *open[i]}, {"rounds", c.rounds},     {"validation", c.validation},
-                   {"test", c.test},         {"refused", c.refused},   {"seconds", seconds.count()},
-                   {"compiler", compiler},   {"processor", processor}, {"isa", fedagg::name_of(fedagg::active_isa())},
-                   {"version", version()}};
+    json record = {{"parameters", *open[i]},     {"rounds", c.rounds},
+                   {"validation", c.validation}, {"test", c.test},
+                   {"refused", c.refused},       {"diverged", c.diverged},
+                   {"seconds", seconds.count()}, {"compiler", compiler},
+                   {"processor", processor},     {"isa", fedagg::name_of(fedagg::active_isa())}};
     if (c.refused != 0) record["why"] = c.why;
     done.add(std::move(record));
     bar.step();
@@ -153,6 +160,9 @@ int main(int count, char** words) {
   }
   try {
     return run(a);
+  } catch (const study::configuration_error& e) {
+    std::fprintf(stderr, "robustness: %s\n", e.what());
+    return 2;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "robustness: %s\n", e.what());
     return EXIT_FAILURE;

@@ -28,6 +28,8 @@ json& entry(json& array, const char* key, const json& value) {
   return array.back();
 }
 
+constexpr std::size_t column = 5; // at least so wide
+
 std::string padded(std::string text, std::size_t width) {
   text.resize(std::max(width, text.size()), ' ');
   return text;
@@ -35,14 +37,18 @@ std::string padded(std::string text, std::size_t width) {
 
 } // namespace
 
-results::results(std::string path) : path_(std::move(path)) {
+results::results(std::string path, std::string data, std::string version)
+    : path_(std::move(path)), data_(std::move(data)), version_(std::move(version)) {
   std::ifstream file(path_, std::ios::binary);
   std::uintmax_t whole = 0;
   for (std::string line; std::getline(file, line) && !file.eof(); whole += line.size() + 1) {
     const json record = json::parse(line, nullptr, false);
     if (!record.is_object() || !record.contains("parameters"))
       throw std::runtime_error(path_ + ": a line is no result: " + line.substr(0, 60));
-    records_[record["parameters"].dump()] = record;
+    if (record.value("data", "") == data_ && record.value("version", "") == version_)
+      records_[record["parameters"].dump()] = record;
+    else
+      ++foreign_;
   }
   file.close();
   if (std::filesystem::exists(path_) && std::filesystem::file_size(path_) != whole)
@@ -55,6 +61,8 @@ const json* results::find(const json& parameters) const {
 }
 
 void results::add(json record) {
+  record["data"] = data_;
+  record["version"] = version_;
   const std::string line = record.dump() + "\n", key = record["parameters"].dump();
   const std::lock_guard lock(mutex_);
   std::FILE* file = std::fopen(path_.c_str(), "ab");
@@ -72,9 +80,12 @@ json summary(const std::vector<json>& all, const results& done) {
         {"model", p["model"]}, {"heterogeneity", p["heterogeneity"]}, {"f", p["f"]}, {"rule", label_of(p["rule"])}};
     json& rate = entry(entry(groups, "key", key)["rates"], "learning_rate", p["learning_rate"]);
     json& attack = entry(rate["attacks"], "attack", label_of(p["attack"]));
+    attack["rounds"] = (*record)["rounds"];
+    attack["curves"].push_back((*record)["test"]);
     attack["validations"].push_back((*record)["validation"].back());
     attack["tests"].push_back((*record)["test"].back());
-    attack["refused"] = attack.value("refused", 0) + (*record)["refused"].get<int>();
+    for (const char* word : {"refused", "diverged"})
+      attack[word].push_back((*record)[word].get<double>() / p["rounds"].get<double>());
   }
   json lines = json::array();
   for (json& g : groups) {
@@ -85,7 +96,9 @@ json summary(const std::vector<json>& all, const results& done) {
       for (json& a : rate["attacks"]) {
         a["validation"] = mean(a["validations"]);
         a["test"] = mean(a["tests"]);
+        for (const char* key : {"refused", "diverged"}) a[key] = mean(a[key]);
         a.erase("validations");
+        a.erase("tests");
         worst = std::min(worst, a["validation"].get<double>());
       }
       if (worst > best_worst || (worst == best_worst && rate["learning_rate"] < (*best)["learning_rate"])) {
@@ -95,10 +108,12 @@ json summary(const std::vector<json>& all, const results& done) {
     }
     json line = g["key"];
     line["learning_rate"] = (*best)["learning_rate"];
+    line["worst_validation"] = best_worst;
     line["attacks"] = (*best)["attacks"];
     const auto& attacks = line["attacks"];
     line["worst"] = *std::min_element(attacks.begin(), attacks.end(),
                                       [](const json& a, const json& b) { return a["test"] < b["test"]; });
+    for (const char* key : {"rounds", "curves"}) line["worst"].erase(key);
     lines.push_back(std::move(line));
   }
   return lines;
@@ -108,7 +123,22 @@ std::string table(const json& lines) {
   std::string text;
   json group;
   std::size_t first = 4;
-  bool refused = false;
+  bool refused = false, diverged = false;
+  // A number, and what else there is to say of it.
+  const auto cell = [&](const json& a) {
+    char number[64];
+    const double share = a["refused"].get<double>();
+    std::snprintf(number, sizeof number, "%.1f%s", 100 * a["test"].get<double>(),
+                  a["diverged"].get<double>() > 0 ? " inf" : "");
+    std::string shown = number;
+    if (share > 0) {
+      std::snprintf(number, sizeof number, " r%.0f", std::max(1.0, 100 * share));
+      shown += number;
+    }
+    refused = refused || share > 0;
+    diverged = diverged || a["diverged"].get<double>() > 0;
+    return shown;
+  };
   for (const json& line : lines) first = std::max(first, line["rule"].get<std::string>().size());
   for (const json& line : lines) {
     const json here = {line["model"], line["heterogeneity"], line["f"]};
@@ -117,24 +147,22 @@ std::string table(const json& lines) {
       text += "\nmodel " + (line["model"].empty() ? "softmax" : line["model"].dump()) + ", " +
               line["heterogeneity"].dump() + ", f " + line["f"]["true"].dump() + " (declared " +
               line["f"]["declared"].dump() + ")\n" + padded("rule", first) + "  rate";
-      for (const json& a : line["attacks"]) text += "  " + a["attack"].get<std::string>();
+      for (const json& a : line["attacks"]) text += "  " + padded(a["attack"], column);
       text += "  worst\n";
     }
     text += padded(line["rule"], first);
     char number[32];
     std::snprintf(number, sizeof number, "%6g", line["learning_rate"].get<double>());
     text += number;
-    const auto put = [&](const json& a, std::size_t width) {
-      refused = refused || a["refused"] != 0;
-      std::snprintf(number, sizeof number, "%.1f%s", 100 * a["test"].get<double>(), a["refused"] == 0 ? "" : "*");
-      text += "  " + padded(number, width);
-    };
-    for (const json& a : line["attacks"]) put(a, a["attack"].get<std::string>().size());
-    put(line["worst"], 5);
-    text += "\n";
+    for (const json& a : line["attacks"])
+      text += "  " + padded(cell(a), std::max(column, a["attack"].get<std::string>().size()));
+    text += "  " + cell(line["worst"]) + "\n";
   }
-  return text + "\nTest accuracy in % after the last round, mean over seeds; the learning rate by validation data.\n" +
-         (refused ? "* the library refused rounds, mostly because no finite update was left\n" : "");
+  text += "\nTest accuracy in % after the last round, mean over seeds; the learning rate by validation data.\n";
+  if (refused)
+    text += "r: in this many % of the rounds the library refused what it got, and the model stayed as it was\n";
+  if (diverged) text += "inf: the attack won for good, the model left the finite numbers\n";
+  return text;
 }
 
 } // namespace study

@@ -69,6 +69,8 @@ json resolved(json j, const words& w) {
     j = w.declared;
   else if (j == "round")
     j = w.round;
+  else if (j == "seed")
+    j = w.seed;
   return j;
 }
 

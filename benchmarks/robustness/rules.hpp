@@ -19,10 +19,11 @@ namespace study {
 using aggregation =
     std::function<fedagg::errc(const fedagg::cohort&, const fedagg::mutable_model_view&, fedagg::workspace&)>;
 
-/// What the words "declared" and "round" in a rule's or attack's JSON stand for.
+/// What the words "declared", "round" and "seed" in a rule's or attack's JSON stand for.
 struct words {
   std::int64_t declared = 0;
   std::int64_t round = 0;
+  std::int64_t seed = 0;
 };
 
 /// The same JSON with numbers for words.

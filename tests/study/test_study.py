@@ -128,7 +128,7 @@ class Study(unittest.TestCase):
                        {"rules": [{"rule": "krum", "g": 1}]}]:
             with self.subTest(change=change):
                 done = self.study(dict(CONFIGURATION, **change))
-                self.assertEqual(done.returncode, 1, done.stdout)
+                self.assertEqual(done.returncode, 2, done.stdout)
                 self.assertTrue(done.stderr.startswith("robustness: "))
                 self.assertNotIn("trainings", done.stdout)  # refused before anything is trained
         self.assertEqual(run(arguments.program, "--nonsense").returncode, 2)
