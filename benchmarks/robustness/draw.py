@@ -7,7 +7,8 @@ usage: draw.py FOLDER [--out FOLDER] [--format svg|png]
 Reads summary.json of the first folder, which holds the current configuration and nothing else, and writes
 
   curves   test accuracy by round, a panel for each attack, at the learning rate chosen on validation data
-  attacks  the last of it, rule by attack (where there are at most six models, partitions and f in all)
+  attacks  the last of it, rule by attack; a frame for the rule that wins on validation data (where there are at most
+           six models, partitions and f in all)
   worst    each rule under its worst attack, and the rule that wins, by f and heterogeneity (where these vary)
 
 Needs matplotlib.
@@ -23,7 +24,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-COLOURS = ["#b91c1c", "#1d4ed8", "#15803d", "#a16207", "#7e22ce", "#0f766e", "#be185d", "#475569"]
+COLOURS = ["#b91c1c", "#1d4ed8", "#16a34a", "#ca8a04", "#c026d3", "#111827", "#0891b2", "#9a3412"]
 
 
 def model_text(model):
@@ -126,7 +127,7 @@ def draw_attacks(summary, path):
     attacks = unique(a["attack"] for line in summary for a in line["attacks"])
     rules = unique(line["rule"] for line in summary)
     figure, axes = plt.subplots(len(cases), 1, squeeze=False, layout="constrained",
-                                figsize=(1.1 * len(attacks) + 3, len(cases) * (0.34 * len(rules) + 0.9)))
+                                figsize=(max(7, 1.1 * len(attacks) + 3), len(cases) * (0.34 * len(rules) + 0.9)))
     for axis, case in zip(axes.flat, cases):
         lines = {line["rule"]: line for line in summary if case_of(line) == case}
         values = [[None] * (len(attacks) + 1) for _ in rules]
@@ -140,6 +141,12 @@ def draw_attacks(summary, path):
                 notes[y][x] = note(a).replace("\n", ", ")
         heat(axis, values, rules, attacks + ["the worst"], notes, size=7)
         axis.axvline(len(attacks) - 0.5, color="white", linewidth=3)
+        for x, attack in enumerate(attacks + [None]):
+            at = {rule: line["worst_validation"] if attack is None else a["validation"] for rule, line in lines.items()
+                  for a in line["attacks"] if attack in (None, a["attack"])}
+            if at:
+                y = rules.index(max(at, key=at.get))
+                axis.add_patch(plt.Rectangle((x - 0.47, y - 0.44), 0.94, 0.88, fill=False, edgecolor="#dc2626", linewidth=1.5))
         axis.set_title("test accuracy, %: " + case_text(case), fontsize=9)
     save(figure, path)
 
@@ -161,7 +168,7 @@ def draw_worst(summary, path):
         at = {(line["rule"], line["f"]["true"], column(line)): line for line in lines}
         part.suptitle("test accuracy under the worst attack, %: " + model_text(model) +
                       (", " + heterogeneity_text(heterogeneity) if apart else ""), fontsize=11)
-        axes = part.subplots(down, across, squeeze=False).flat
+        axes = list(part.subplots(down, across, squeeze=False).flat)
         for axis in axes:
             axis.set_visible(False)
         for axis, name in zip(axes, rules + ["the winner"]):

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The robustness study on a tiny configuration: what it writes, that it goes on where it stopped, and that a mean falls
-to ALIE where mixing holds; and that no rule exceeds its proven bound in a short search.
+"""The robustness study on small configurations: what it writes, that it goes on where it stopped, what it refuses, and
+that a mean falls where mixing holds; and that no rule exceeds its proven bound in a short search.
 
 usage: test_study.py --program PROGRAM --kappa PROGRAM
 """
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -17,6 +18,9 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--program", required=True)
 parser.add_argument("--kappa", required=True)
 arguments, rest = parser.parse_known_args()
+
+SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "benchmarks", "robustness")
+DATA = os.path.join(SOURCES, "digits.csv")
 
 CONFIGURATION = {
     "rules": [{"rule": "mean"},
@@ -49,6 +53,10 @@ class Study(unittest.TestCase):
             json.dump(configuration, file)
         return run(arguments.program, path, "--out", os.path.join(self.folder, "out"), *options)
 
+    def summary(self):
+        with open(os.path.join(self.folder, "out", "summary.json"), encoding="utf-8") as file:
+            return json.load(file)
+
     def lines(self):
         with open(os.path.join(self.folder, "out", "runs.jsonl"), "rb") as file:
             return file.read().splitlines(keepends=True)
@@ -62,7 +70,7 @@ class Study(unittest.TestCase):
         records = [json.loads(line) for line in lines]
         self.assertEqual(len(records), 8)
         for record in records:
-            for key in ["parameters", "compiler", "processor", "isa", "version", "seconds", "refused"]:
+            for key in ["parameters", "compiler", "processor", "isa", "version", "data", "seconds", "refused", "diverged"]:
                 self.assertIn(key, record)
             for key in ["rule", "attack", "f", "heterogeneity", "model", "seed", "learning_rate", "honest", "rounds",
                         "batch", "momentum", "weight_decay", "root"]:
@@ -70,11 +78,7 @@ class Study(unittest.TestCase):
             self.assertEqual(record["rounds"], [50, 100, 150])
             self.assertEqual((len(record["validation"]), len(record["test"])), (3, 3))
 
-        with open(os.path.join(self.folder, "out", "summary.json"), encoding="utf-8") as file:
-            summary = {line["rule"]: line for line in json.load(file)}
-        alie = {rule: [a["test"] for a in line["attacks"] if a["attack"] == "alie"][0] for rule, line in summary.items()}
-        self.assertLess(alie["mean"], alie["nnm | trimmed_mean"] - 0.2)
-        self.assertGreater(alie["nnm | trimmed_mean"], 0.6)
+        summary = {line["rule"]: line for line in self.summary()}
         for rule, line in summary.items():  # the rate is the one whose worst attack is best on validation data
             worst = {}
             for record in records:
@@ -83,6 +87,7 @@ class Study(unittest.TestCase):
                     rate = parameters["learning_rate"]
                     worst[rate] = min(worst.get(rate, 1), record["validation"][-1])
             self.assertEqual(worst[line["learning_rate"]], max(worst.values()))
+            self.assertEqual(line["worst_validation"], max(worst.values()))
 
         # Killed while it wrote: a lost line and half of another.
         path = os.path.join(self.folder, "out", "runs.jsonl")
@@ -99,6 +104,90 @@ class Study(unittest.TestCase):
         third = self.study(CONFIGURATION)
         self.assertIn("8 trainings, 8 of them done before", third.stdout)
         self.assertEqual(self.lines(), after)
+
+        # The summary has this configuration's runs and no others.
+        self.study(dict(CONFIGURATION, rounds=100, learning_rates=[0.1]))
+        for line in self.summary():
+            self.assertEqual(line["learning_rate"], 0.1)
+            for attack in line["attacks"]:
+                self.assertEqual(attack["rounds"], [50, 100])
+                self.assertEqual([len(curve) for curve in attack["curves"]], [2])
+
+    def test_other_data(self):
+        small = dict(CONFIGURATION, models=[[]], rounds=2, evaluate_every=2, learning_rates=[0.1])
+        data = os.path.join(self.folder, "digits.csv")
+        with open(DATA, encoding="utf-8") as file:
+            text = file.read()
+        for number, changed in enumerate([text, text[:text.rindex("\n", 0, -1) + 1]]):  # the last image less
+            with open(data, "w", encoding="utf-8") as file:
+                file.write(changed)
+            done = self.study(small, "--data", data)
+            self.assertIn("4 trainings, 0 of them done before", done.stdout, done.stderr)
+            self.assertEqual("4 results in" in done.stdout and "do not count" in done.stdout, number == 1)
+        self.assertEqual(len(self.lines()), 8)
+
+    def test_what_the_papers_show(self):
+        """The defaults in small: the mean falls, NNM + trimmed mean holds."""
+        with open(os.path.join(SOURCES, "defaults.json"), encoding="utf-8") as file:
+            defaults = json.load(file)
+        chain = "nnm | trimmed_mean"
+        rules = [rule for rule in defaults["rules"] if "chain" in rule or rule["rule"] == "mean"]
+        done = self.study(dict(defaults, rules=rules, seeds=[1], learning_rates=[0.5]))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for line in self.summary():
+            test = {a["attack"]: a["test"] for a in line["attacks"]}
+            with self.subTest(model=line["model"], rule=line["rule"], test=test):
+                self.assertGreater(test["none"], 0.8)
+                if line["rule"] == chain:
+                    self.assertGreater(min(test.values()), 0.6)
+                else:
+                    for attack in ["sign_flip x 4", "optimal inner_product", "optimal alie"]:
+                        self.assertLess(test[attack], 0.5)
+                    self.assertGreater(test["sign_flip"], 0.8)  # as is, it only makes the mean's steps shorter
+
+    def test_refused_rounds(self):
+        configuration = dict(CONFIGURATION, models=[[]], rounds=4, evaluate_every=2, learning_rates=[0.1], f=[7],
+                             rules=[{"rule": "krum", "f": 4}, {"rule": "mean"}],
+                             attacks=[{"attack": "non_finite"}, {"attack": "sign_flip"}])
+        done = self.study(configuration)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        refused = {(line["rule"], a["attack"]): a["refused"] for line in self.summary() for a in line["attacks"]}
+        self.assertEqual(refused, {("krum", "non_finite"): 1, ("krum", "sign_flip"): 0, ("mean", "non_finite"): 0,
+                                   ("mean", "sign_flip"): 0})
+        self.assertRegex(done.stdout, r"krum.* r100")
+        self.assertIn("refused", done.stdout)
+
+    def test_state_of_centered_clipping(self):
+        """The same rule alone and behind a stage that changes nothing."""
+        clipping = {"rule": "centered_clipping", "tau": 0.2}
+        chain = {"chain": [{"rule": "static_clipping", "threshold": 1e9}, clipping]}
+        done = self.study(dict(CONFIGURATION, models=[[]], rounds=40, evaluate_every=10, learning_rates=[0.2],
+                               rules=[clipping, chain], attacks=[{"attack": "gaussian", "seed": "seed"}]))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        alone, chained = [line["attacks"][0]["curves"][0] for line in self.summary()]
+        for a, b in zip(alone, chained):
+            self.assertAlmostEqual(a, b, delta=0.02)
+
+    @unittest.skipUnless(importlib.util.find_spec("matplotlib"), "needs matplotlib")
+    def test_pictures(self):
+        configuration = dict(CONFIGURATION, models=[[], [4]], rounds=2, evaluate_every=1, learning_rates=[0.1],
+                             f=[{"true": 1, "declared": 1}, {"true": 2, "declared": 1}, {"true": 2, "declared": 2}])
+        self.assertEqual(self.study(configuration).returncode, 0)  # not every pair: the grid is not full
+        out = os.path.join(self.folder, "out")
+        draw = [os.path.join(SOURCES, "draw.py"), out]
+        pictures = []
+        for _ in range(2):
+            done = run(sys.executable, *draw)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            pictures.append([])
+            for name in ["curves.svg", "attacks.svg", "worst.svg"]:
+                with open(os.path.join(out, name), encoding="utf-8") as file:
+                    pictures[-1].append(file.read())
+        self.assertEqual(pictures[0], pictures[1])
+        for picture in pictures[0]:
+            self.assertIn("softmax regression", picture)
+            self.assertIn("MLP 4", picture)
+        self.assertEqual(pictures[0][2].count("no data"), 2 * 3)
 
     def test_every_attack_and_partition(self):
         configuration = dict(
@@ -125,12 +214,23 @@ class Study(unittest.TestCase):
         for change in [{"rules": []}, {"rounds": 0}, {"f": [-1]}, {"learning_rates": [0]}, {"momentum": 1},
                        {"nonsense": 1}, {"heterogeneity": [{"kind": "odd"}]}, {"rules": [{"rule": "nothing"}]},
                        {"rules": [{"chain": [{"rule": "mean"}, {"rule": "mean"}]}]}, {"attacks": [{"attack": "hope"}]},
-                       {"rules": [{"rule": "krum", "g": 1}]}]:
+                       {"rules": [{"rule": "krum", "g": 1}]},
+                       {"rules": [{"rule": "trimmed_mean", "trim": 1}, {"rule": "trimmed_mean", "trim": 2}]},
+                       {"attacks": [{"attack": "alie", "z": 1}, {"attack": "alie", "z": 2}]},
+                       {"rules": [{"rule": "median", "label": 1}]}, {"seeds": [1, 1]},
+                       {"f": [2, {"true": 2, "declared": 2}]},
+                       {"rules": [{"rule": "bulyan", "f": "declared"}], "f": [4]}, {"rules": [{"rule": "foolsgold"}]},
+                       {"rules": [{"rule": "centered_clipping"}]}, {"attacks": [{"attack": "inner_product"}]},
+                       {"attacks": [{"attack": "gaussian"}]}, {"attacks": [{"attack": "alie"}], "f": [11]}]:
             with self.subTest(change=change):
                 done = self.study(dict(CONFIGURATION, **change))
                 self.assertEqual(done.returncode, 2, done.stdout)
                 self.assertTrue(done.stderr.startswith("robustness: "))
                 self.assertNotIn("trainings", done.stdout)  # refused before anything is trained
+        for change, named in [({"rules": [{"rule": "bulyan", "f": "declared"}], "f": [4]}, ["bulyan", "too few clients"]),
+                              ({"attacks": [{"attack": "inner_product"}]}, ["inner_product", "parameter"])]:
+            for text in named:
+                self.assertIn(text, self.study(dict(CONFIGURATION, **change)).stderr)
         self.assertEqual(run(arguments.program, "--nonsense").returncode, 2)
         self.assertEqual(run(arguments.program, "--help").returncode, 0)
 
