@@ -30,8 +30,12 @@ struct words {
 nlohmann::json resolved(nlohmann::json j, const words& w);
 
 /// Reads `{"rule": "median"}`, or `{"chain": [stage..., rule]}` with one or two stages such as `{"rule": "nnm", "f":
-/// 2}`. The key "label" is for readers. Throws fedagg::error.
+/// 2}`. Rules are those of fedagg.hpp and spectral.hpp. The key "label" is for readers. Throws fedagg::error.
 aggregation read_rule(const nlohmann::json& j, const words& w);
+
+/// The same rule or chain with each of its parameters, given or not: what does the same is the same JSON. Throws
+/// fedagg::error.
+nlohmann::json canonical(const nlohmann::json& j, const words& w);
 
 /// The name of a rule, chain or attack for people: its label, else what it is made of.
 std::string label_of(const nlohmann::json& j);

@@ -236,23 +236,62 @@ class Study(unittest.TestCase):
 
 
 class Kappa(unittest.TestCase):
+    TRIMMED_MEAN = json.dumps({"rule": "trimmed_mean", "trim": "declared"})
+
     def test_bounds_hold(self):
-        done = run(arguments.kappa, "--tries", "3000")
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertNotIn("refused", done.stdout)
-        self.assertNotIn("EXCEEDED", done.stdout)
-        found = [line.rsplit(None, 5) for line in done.stdout.splitlines()[1:]]
-        self.assertGreater(sum(line[4] != "-" for line in found), 20)
-        for line in found:  # what the search finds is not trivial: no rule does better than f / (n - 2f)
-            if line[4] != "-":
-                self.assertGreater(float(line[3]), 0.5 * float(line[5]))
-        mean = next(line for line in found if line[0] == "mean")
-        self.assertGreater(float(mean[3]), 1e3)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "found.json")
+            done = run(arguments.kappa, "--tries", "8000", "--json", path)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertNotIn("refused", done.stdout)
+            self.assertNotIn("EXCEEDED", done.stdout)
+            with open(path, encoding="utf-8") as file:
+                found = json.load(file)
+        bounded = [line for line in found if "bound" in line]
+        self.assertGreater(len(bounded), 60)
+        for line in bounded:
+            with self.subTest(rule=line["rule"], n=line["n"], f=line["f"]):
+                # Every rule can be brought to f / (n - 2f): a search that does not find that finds nothing.
+                self.assertGreaterEqual(line["worst"], 0.99 * line["least"])
+                self.assertLessEqual(line["worst"], line["bound"])
+                self.assertGreaterEqual(line["accepted"], 8000)
+        for line in found:
+            if line["rule"] == {"rule": "mean"}:
+                self.assertGreater(line["worst"], 1e3)
+
+    def test_a_bound_can_be_exceeded(self):
+        for rule in [self.TRIMMED_MEAN, '{"rule": "smea", "f": "declared"}',
+                     '{"chain": [{"rule": "nnm", "f": "declared"}, {"rule": "median"}]}']:
+            with self.subTest(rule=rule):
+                one = ["--rule", rule, "--clients", "7", "--hostile", "1", "--tries", "2000", "--bound-percent"]
+                self.assertEqual(run(arguments.kappa, *one, "100").returncode, 0)
+                done = run(arguments.kappa, *one, "5")
+                self.assertEqual(done.returncode, 1, done.stdout)
+                self.assertIn("EXCEEDED", done.stdout)
+
+    def test_a_rule_is_known_however_it_is_written(self):
+        for rule in ['{"rule": "trimmed_mean", "trim": 2}', '{"trim": 2.0, "rule": "trimmed_mean", "weighting": "ignored"}',
+                     self.TRIMMED_MEAN]:
+            done = run(arguments.kappa, "--rule", rule, "--clients", "11", "--hostile", "2", "--tries", "100")
+            self.assertEqual(done.stdout.split()[-2], "2.204", done.stdout)
+        done = run(arguments.kappa, "--rule", '{"rule": "trimmed_mean", "trim": 3}', "--clients", "11", "--hostile", "2",
+                   "--tries", "100")
+        self.assertEqual(done.stdout.split()[-2], "-", done.stdout)
+
+    def test_nothing_accepted_is_an_error(self):
+        done = run(arguments.kappa, "--rule", '{"rule": "bulyan", "f": "declared"}', "--clients", "7", "--hostile", "2",
+                   "--tries", "100")
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn("refused", done.stdout)
 
     def test_bad_options(self):
-        for options in [["--rule", "nonsense"], ["--clients", "5"], ["--clients", "4", "--hostile", "2"], ["--odd", "1"]]:
+        for options in [["--rule", "nonsense"], ["--rule", '{"rule": "nonsense"}'], ["--clients", "5"],
+                        ["--clients", "4", "--hostile", "2"], ["--odd", "1"], ["--table", "--clients", "5"],
+                        ["--rule", '{"chain": [{"rule": "nnm", "f": 1}, {"rule": "dnc", "f": 1, "seed": 1}]}']]:
             with self.subTest(options=options):
-                self.assertEqual(run(arguments.kappa, *options).returncode, 2)
+                done = run(arguments.kappa, *options)
+                self.assertEqual(done.returncode, 2, done.stdout)
+                self.assertNotEqual(done.stderr, "")
 
 
 if __name__ == "__main__":
