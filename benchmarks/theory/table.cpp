@@ -187,8 +187,15 @@ std::string table(std::size_t tries, std::uint64_t seed, std::size_t threads) {
   pool(searched.size(), [&](std::size_t k) {
     if (!searched[k].is_null()) ratios[k] = measured(searched[k], tries, seed);
   });
-  std::string text = "| rule | needs | hostile clients covered | weights | cost | found | proven | found behind nnm | "
-                     "proven behind nnm |\n|---|---|---|---|---|---|---|---|---|\n";
+  char measures[160];
+  std::snprintf(measures, sizeof measures,
+                "Measured with n = %zu and f = %zu, where no rule stays below f / (n - 2f) = %.3g.\n"
+                "%zu aggregations for each rule and chain, seed %llu.\n\n",
+                measured_n, measured_f, least_ratio(measured_n, measured_f), tries,
+                static_cast<unsigned long long>(seed));
+  std::string text = measures;
+  text += "| rule | needs | hostile clients covered | weights | cost | found | proven | found behind nnm | "
+          "proven behind nnm |\n|---|---|---|---|---|---|---|---|---|\n";
   for (std::size_t k = 0; k < lines.size(); ++k) text += lines[k] + ratios[2 * k] + " | " + ratios[2 * k + 1] + " |\n";
   return text;
 }

@@ -284,6 +284,11 @@ class Kappa(unittest.TestCase):
         self.assertEqual(done.returncode, 2, done.stdout)
         self.assertIn("refused", done.stdout)
 
+    def test_the_table_is_fresh(self):
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../benchmarks/theory/update_table.py")
+        done = run(sys.executable, script, "--check", "--kappa", arguments.kappa)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
     def test_bad_options(self):
         for options in [["--rule", "nonsense"], ["--rule", '{"rule": "nonsense"}'], ["--clients", "5"],
                         ["--clients", "4", "--hostile", "2"], ["--odd", "1"], ["--table", "--clients", "5"],
