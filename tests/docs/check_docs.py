@@ -200,22 +200,35 @@ def check_lists(root):
             + missing("README.md", sorted(f"include/fedagg/{f}" for f in inside), r"^\| `{}/`"))
 
 
+def parameter_rows(text):
+    """The rows of a page's first parameter table."""
+    table = re.search(r"^\| parameter \|.*\n\|[-|]+\|\n((?:\|.*(?:\n|$))*)", text, re.M)
+    return table.group(1).splitlines() if table else []
+
+
+def compare_parameters(owed, shown):
+    """What is wrong with pages' parameter tables: `owed` and `shown` have each page's rows."""
+    for page in sorted(owed.keys() | shown.keys()):
+        if page not in owed:
+            yield f"{page}: tests/docs/parameters.cpp does not know what it is about"
+        elif page not in shown:
+            yield f"{page}: is missing"
+        else:
+            yield from (f"{page}: its parameter table lacks the row\n{row}" for row in owed[page] if row not in shown[page])
+            yield from (f"{page}: no parameter gives the row\n{row}" for row in shown[page] if row not in owed[page])
+
+
 def check_parameters(root, compiler, work):
     problems, printed = compile_and_run(os.path.join(HERE, "parameters.cpp"), compiler, os.path.join(work, "parameters"))
+    if problems:
+        return [f"tests/docs/parameters.cpp: {problem}" for problem in problems]
+    owed = {}
     for line in printed.splitlines():
-        rule, row = line.split("\t", 1)
-        page = f"docs/rules/{rule}.md"
-        if row not in read(root, page).splitlines():
-            problems.append(f"{page}: its parameter table lacks the row\n{row}")
-    # A row too many: a parameter that is gone.
-    rows = {line.split("\t", 1)[1] for line in printed.splitlines()}
-    for page in pages(root):
-        if page.startswith("docs/rules/"):
-            table = re.search(r"^\| parameter \|.*\n\|[-|]+\|\n((?:\|.*\n)*)", read(root, page), re.M)
-            for row in table.group(1).splitlines() if table else []:
-                if row not in rows:
-                    problems.append(f"{page}: no parameter gives the row\n{row}")
-    return problems
+        page, row = line.split("\t", 1)
+        owed.setdefault(page, []).extend([row] if row else [])
+    shown = {page: parameter_rows(read(root, page)) for page in pages(root)
+             if page.startswith(("docs/rules/", "docs/mixing/", "docs/attacks/"))}
+    return list(compare_parameters(owed, shown))
 
 
 def check_pages(root, compiler, work, only=""):
@@ -281,6 +294,13 @@ def self_test(compiler):
                     problems += check_program(block, compiler, work)
             if len(problems) != expected:
                 missed.append(f"{name}: {len(problems)} problems, expected {expected}: {problems}")
+        row = "| `f` | whole, from 0 | not given | hostile |"
+        page = "# A\n\n| parameter | values | default | meaning |\n|---|---|---|---|\n" + row
+        for owed, shown, expected in [({"a": [row]}, {"a": parameter_rows(page)}, 0), ({"a": []}, {"a": [row]}, 1),
+                                      ({"a": [row]}, {"a": []}, 1), ({"a": [row]}, {}, 1), ({}, {"a": []}, 1)]:
+            problems = list(compare_parameters(owed, shown))
+            if len(problems) != expected:
+                missed.append(f"parameters: {len(problems)} problems, expected {expected}: {problems}")
         text = "```cpp\nint x = 1;\n```\ntext between\n```text\n1\n```\n"
         if blocks("page.md", text)[0].expected is not None:
             missed.append("a text block behind other text is taken for the output")

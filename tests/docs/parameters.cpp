@@ -1,9 +1,23 @@
 // SPDX-License-Identifier: MIT
-// Prints the rows of the parameter table that each rule's page must hold, made from its fields().
+// Prints the rows of the parameter table that the page of each rule, mixing stage and attack must hold, made from its
+// fields(). A line without a row names each page.
 #include <cstdio>
 #include <string>
+#include <tuple>
 
 #include <fedagg/adapters/json.hpp>
+#include <fedagg/attacks/alie.hpp>
+#include <fedagg/attacks/fang.hpp>
+#include <fedagg/attacks/gaussian.hpp>
+#include <fedagg/attacks/inner_product.hpp>
+#include <fedagg/attacks/label_flip.hpp>
+#include <fedagg/attacks/mimic.hpp>
+#include <fedagg/attacks/min_max.hpp>
+#include <fedagg/attacks/min_sum.hpp>
+#include <fedagg/attacks/non_finite.hpp>
+#include <fedagg/attacks/optimal.hpp>
+#include <fedagg/attacks/sign_flip.hpp>
+#include <fedagg/fedagg.hpp>
 #include <fedagg/spectral.hpp>
 
 namespace {
@@ -24,22 +38,36 @@ std::string values(const fedagg::rule_parameter& p) {
   }
   const std::string low = number(p.low);
   const std::string kind = p.kind == fedagg::parameter_kind::integer ? "whole, " : "";
+  if (p.low <= -fedagg::any_count && p.high >= fedagg::any_count) return kind + "any";
   return kind + (p.high >= fedagg::any_count ? "from " + low : low + " to " + number(p.high));
 }
 
 std::string standard(const fedagg::rule_parameter& p) {
   if (p.optional) return "not given";
+  if (p.standard.is_boolean()) return p.standard.get<bool>() ? "`true`" : "`false`";
   return "`" + (p.standard.is_string() ? p.standard.get<std::string>() : number(p.standard.get<double>())) + "`";
 }
+
+template <class... R>
+void print(const char* folder, std::tuple<R...>*) {
+  for (const fedagg::rule_description& described : {fedagg::describe_rule<R>()...}) {
+    std::printf("docs/%s/%s.md\t\n", folder, described.name);
+    for (const auto& p : described.parameters)
+      std::printf("docs/%s/%s.md\t| `%s` | %s | %s | %s |\n", folder, described.name, p.name, values(p).c_str(),
+                  standard(p).c_str(), p.about);
+  }
+}
+
+template <class List>
+constexpr List* all = nullptr;
 
 } // namespace
 
 int main() {
-  auto rules = fedagg::any_rule::rules();
-  [&]<class... R>(std::tuple<R...>*) {
-    (rules.push_back(fedagg::describe_rule<R>()), ...);
-  }(static_cast<fedagg::spectral_rule_list*>(nullptr));
-  for (const auto& rule : rules)
-    for (const auto& p : rule.parameters)
-      std::printf("%s\t| `%s` | %s | %s | %s |\n", rule.name, p.name, values(p).c_str(), standard(p).c_str(), p.about);
+  using namespace fedagg;
+  print("rules", all<rule_list>);
+  print("rules", all<spectral_rule_list>);
+  print("mixing", all<std::tuple<arc, bucketing, nnm, static_clipping>>);
+  print("attacks", all<std::tuple<alie, fang, gaussian, inner_product, label_flip, mimic, min_max, min_sum, non_finite,
+                                  optimal<alie>, sign_flip>>);
 }

@@ -227,6 +227,18 @@ def check_readme(tree):
             yield "README.md", 1, f"its table of rules has no row for {stem}"
 
 
+def check_index(tree):
+    index = "docs/index.md"
+    if index not in tree.files:
+        yield index, 1, "is missing"
+        return
+    linked = {os.path.normpath(os.path.join("docs", target)).replace(os.sep, "/")
+              for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", tree.text(index))}
+    for path in tree.files:
+        if path.startswith("docs/") and path.endswith(".md") and path != index and path not in linked:
+            yield path, 1, f"no link leads here from {index}"
+
+
 def check_machine_paths(tree):
     for path in tree.files:
         for number, line in enumerate(tree.text(path).splitlines(), 1):
@@ -304,7 +316,7 @@ def fix(tree):
 
 
 CHECKS = [check_layers, check_included_files_exist, check_guards, check_include_style, check_heavy_headers,
-          check_standard_only, check_spdx, check_length, check_stems, check_rule_files, check_readme,
+          check_standard_only, check_spdx, check_length, check_stems, check_rule_files, check_readme, check_index,
           check_machine_paths, check_version, check_generated]
 
 
@@ -347,6 +359,9 @@ def plants():
     yield check_rule_files, *planted(rule, "struct other { static constexpr const char* name = \"other\"; };")
     yield check_readme, *planted(rule, "struct planted { static constexpr const char* name = \"planted\"; };")
     yield check_readme, "README.md", None
+    yield check_index, "docs/planted.md", "# planted\n"
+    yield check_index, "docs/passes/planted.md", "# planted\n"
+    yield check_index, "docs/index.md", None
     yield check_machine_paths, "docs/planted.md", "Look at " + "/".join(["", "home", "somebody", "notes"]) + ".\n"
     yield check_version, "packaging/planted/vcpkg.json", '{"version": "99.0.0"}\n'
     yield check_generated, *planted(rule, "struct planted { static constexpr const char* name = \"planted\"; };")
