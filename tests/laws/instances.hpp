@@ -2,19 +2,29 @@
 #ifndef FEDAGG_TESTS_LAWS_INSTANCES_HPP
 #define FEDAGG_TESTS_LAWS_INSTANCES_HPP
 
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <vector>
 
-#include <fedagg/mixing/arc.hpp>
-#include <fedagg/mixing/bucketing.hpp>
-#include <fedagg/mixing/nnm.hpp>
-#include <fedagg/mixing/static_clipping.hpp>
 #include <fedagg/rules.hpp>
 
-#include "support/numeric.hpp"
+#include "laws/subject.hpp"
 
 namespace laws {
+
+/// By name, so that Eigen is included by one unit only.
+template <class R>
+constexpr bool is_named(std::string_view name) {
+  if constexpr (requires { R::name; }) return R::name == name;
+  else return false;
+}
+template <class R>
+constexpr bool is_smea = is_named<R>("smea");
+template <class R>
+constexpr bool is_caf = is_named<R>("caf");
+template <class R>
+constexpr bool is_dnc = is_named<R>("dnc");
 
 /// Rules with parameters that are legal for n clients; a rule without parameters needs nothing here.
 template <class R>
@@ -62,6 +72,17 @@ std::vector<R> instances(std::size_t n) {
   } else if constexpr (std::is_same_v<R, fedagg::sign_guard>) {
     static_cast<void>(n);
     return {{}, {.low = 0, .high = 1e9}};
+  } else if constexpr (is_smea<R>) {
+    // The search takes exponential time in f.
+    const auto most = static_cast<std::int64_t>((n - 1) / 2);
+    return {{.f = 0}, {.f = most < 2 ? most : 2, .max_nodes = 3000}};
+  } else if constexpr (is_caf<R>) {
+    // An eigenproblem per iteration, and more iterations the larger f is.
+    const auto most = static_cast<std::int64_t>((n < 70 ? n - 1 : 20) / 2);
+    return {{.f = 0}, {.f = most / 2}, {.f = most}};
+  } else if constexpr (is_dnc<R>) {
+    const auto most = static_cast<std::int64_t>((n - 1) / 2);
+    return {{.f = 0, .seed = 1}, {.f = most, .seed = 2}, {.f = most / 2, .iterations = 2, .coordinates = 10, .seed = 3}};
   } else {
     static_assert(std::tuple_size_v<decltype(R::fields())> == 0, "a rule with parameters needs legal ones here");
     return {R{}};
@@ -87,146 +108,145 @@ std::vector<R> trusting(std::size_t n) {
 template <class R>
 constexpr bool selects = std::is_same_v<R, fedagg::krum> || std::is_same_v<R, fedagg::multi_krum> ||
                          std::is_same_v<R, fedagg::mda> || std::is_same_v<R, fedagg::monna> ||
-                         std::is_same_v<R, fedagg::cge> || std::is_same_v<R, fedagg::bulyan>;
+                         std::is_same_v<R, fedagg::cge> || std::is_same_v<R, fedagg::bulyan> || is_smea<R> || is_dnc<R>;
 
-/// Clients that are alike count less, by what they have sent so far.
 template <class R>
-constexpr bool on_history = requires { R::on_history; };
+constexpr bool needs_origin = requires { R::needs_origin; };
 
-/// How many hostile clients of n cannot move the result beyond the honest ones.
 template <class R>
-std::size_t budget(const R& rule, std::size_t n) {
-  if constexpr (std::is_same_v<R, fedagg::median>) return (n - 1) / 2;
-  else if constexpr (std::is_same_v<R, fedagg::trimmed_mean>)
-    return rule.trim >= 0 ? static_cast<std::size_t>(rule.trim) : static_cast<std::size_t>(rule.fraction * static_cast<double>(n));
-  else if constexpr (fedagg::nearest_rule<R> || selects<R>) return static_cast<std::size_t>(rule.f);
-  else return 0;
-}
-
-/// A factor of all clients scales the result: signs know no sizes.
-template <class R>
-constexpr bool scales = !std::is_same_v<R, fedagg::sign_majority>;
-
-/// Sums in the order of the clients, so that another order may round in another way.
-template <class R>
-constexpr bool sums_in_order = fedagg::linear_rule<R> || fedagg::geometric_rule<R> || std::is_same_v<R, fedagg::robust_learning_rate>;
-
-/// An iteration that comes as near as it can, or bounds that are lengths.
-template <class R>
-constexpr bool iterates = std::is_same_v<R, fedagg::geometric_median> || std::is_same_v<R, fedagg::centered_clipping>;
-
-/// A coordinate's result depends on that coordinate alone.
-template <class R>
-constexpr bool is_local = !fedagg::geometric_rule<R>;
-
-/// The negated clients give the negated result: not where the lower of two values is preferred.
-template <class R>
-bool has_no_lower_side(const R& rule) {
-  if constexpr (std::is_same_v<R, fedagg::median>) return rule.even != fedagg::middle::lower;
-  else return !fedagg::nearest_rule<R> && !fedagg::selecting_rule<R>;
-}
-
-/// The clients twice give the same result, with twice the budget: not where neighbours are counted, or one row of the
-/// server's counts as a client.
-template <class R>
-constexpr bool doubles = !on_history<R> && (!selects<R> || std::is_same_v<R, fedagg::cge>);
-
-/// The same rule for a cohort in which each of n clients stands twice.
-template <class R>
-R doubled(R rule, std::size_t n) {
-  if constexpr (std::is_same_v<R, fedagg::trimmed_mean>) {
-    rule.trim = 2 * static_cast<std::int64_t>(budget(rule, n));
-    rule.fraction = fedagg::unset;
-  } else if constexpr (fedagg::nearest_rule<R> || selects<R>) {
-    rule.f *= 2;
-  } else if constexpr (std::is_same_v<R, fedagg::robust_learning_rate>) {
-    rule.threshold *= 2;
-  }
-  static_cast<void>(n);
-  return rule;
-}
-
-/// The same rule for clients of `factor` times the size.
-template <class R>
-R scaled(R rule, double factor) {
-  if constexpr (requires { rule.tau; }) rule.tau *= factor;
-  if constexpr (requires { rule.bound; }) rule.bound *= factor;
-  static_cast<void>(factor);
-  return rule;
-}
-
-/// What a rule may be given besides the clients: the model they started from, and a row of the server's own.
-template <class T>
-struct setting {
-  std::vector<T> base, trusted;
+inline constexpr nature nature_of{
+    .name = R::name,
+    .linear = fedagg::linear_rule<R>,
+    .geometric = fedagg::geometric_rule<R>,
+    .selecting = fedagg::selecting_rule<R>,
+    .selects = selects<R>,
+    .on_history = requires { R::on_history; },
+    .spectral = is_smea<R> || is_caf<R> || is_dnc<R>,
+    .searches = std::is_same_v<R, fedagg::mda> || is_smea<R>,
+    .iterates = std::is_same_v<R, fedagg::geometric_median> || std::is_same_v<R, fedagg::centered_clipping> || is_caf<R>,
+    // Signs know no sizes.
+    .scales = !std::is_same_v<R, fedagg::sign_majority>,
+    .sums_in_order = fedagg::linear_rule<R> || fedagg::geometric_rule<R> || std::is_same_v<R, fedagg::robust_learning_rate>,
+    // Not where neighbours are counted, where the best subset may take one of two copies, where one row of the
+    // server's counts as a client, or where clients that are alike count less.
+    .doubles = !requires { R::on_history; } && (!selects<R> || std::is_same_v<R, fedagg::cge> || is_dnc<R>),
+    .boxed = !std::is_same_v<R, fedagg::sign_majority> && !std::is_same_v<R, fedagg::robust_learning_rate> &&
+             !std::is_same_v<R, fedagg::fltrust>,
+    .moves_alone = !needs_origin<R>,
+    .updates = needs_origin<R> || requires { R::on_history; },
+    .wants_root = std::is_same_v<R, fedagg::fltrust> || std::is_same_v<R, fedagg::monna>,
+    .root_counts = std::is_same_v<R, fedagg::monna>,
+    .has_f = requires(R r) { r.f; },
 };
 
-/// A fixed row for rules that need a trusted one.
-template <class T>
-std::vector<T> some_root(std::size_t d) {
-  return numeric::sample<T>(numeric::kind::normal, 1, d, 99).data;
-}
-
-/// What the clients send now, as their history, for rules that ask for one.
 template <class R>
-void remember(fedagg::cohort& clients, fedagg::cohort& sums) {
-  if constexpr (on_history<R>) {
-    sums = clients;
-    sums.updates();
-    clients.history(sums);
-  } else {
-    static_cast<void>(clients);
-    static_cast<void>(sums);
+class subject_of final : public subject {
+public:
+  explicit subject_of(R rule, const nature& n = nature_of<R>) : subject(n), rule_(std::move(rule)) {}
+
+  fedagg::errc aggregate(const fedagg::cohort& clients, const fedagg::mutable_model_view& out, fedagg::workspace& space,
+                         const fedagg::options& how) const noexcept override {
+    return fedagg::try_aggregate(rule_, clients, out, space, how);
   }
+
+  std::size_t budget(std::size_t n) const override {
+    if constexpr (std::is_same_v<R, fedagg::median>) return (n - 1) / 2;
+    else if constexpr (std::is_same_v<R, fedagg::trimmed_mean>)
+      return rule_.trim >= 0 ? static_cast<std::size_t>(rule_.trim) : static_cast<std::size_t>(rule_.fraction * static_cast<double>(n));
+    else if constexpr (is_dnc<R>) return rule_.f > 0 && reads_all() ? 1 : 0;
+    else if constexpr (fedagg::nearest_rule<R> || selects<R> || is_caf<R>) return static_cast<std::size_t>(rule_.f);
+    else return 0;
+  }
+
+  bool by_fraction() const override {
+    if constexpr (requires { rule_.fraction; }) return rule_.fraction >= 0;
+    else return false;
+  }
+
+  bool reads_all() const override {
+    if constexpr (is_dnc<R>) return rule_.coordinates >= 10000;
+    else return true;
+  }
+
+  bool permutes() const override {
+    if constexpr (std::is_same_v<R, fedagg::bulyan>) return rule_.f == 0;
+    else return true;
+  }
+
+  bool has_no_lower_side() const override {
+    if constexpr (std::is_same_v<R, fedagg::median>) return rule_.even != fedagg::middle::lower;
+    else return !fedagg::nearest_rule<R> && !fedagg::selecting_rule<R>;
+  }
+
+  std::shared_ptr<const subject> doubled(std::size_t n) const override {
+    R rule = rule_;
+    static_cast<void>(n);
+    if constexpr (std::is_same_v<R, fedagg::trimmed_mean>) {
+      rule.trim = 2 * static_cast<std::int64_t>(budget(n));
+      rule.fraction = fedagg::unset;
+    } else if constexpr (requires { rule.f; }) {
+      rule.f *= 2;
+    } else if constexpr (std::is_same_v<R, fedagg::robust_learning_rate>) {
+      rule.threshold *= 2;
+    }
+    return same_kind(rule);
+  }
+
+  std::shared_ptr<const subject> scaled(double factor) const override {
+    R rule = rule_;
+    if constexpr (requires { rule.tau; }) rule.tau *= factor;
+    if constexpr (requires { rule.bound; }) rule.bound *= factor;
+    static_cast<void>(factor);
+    return same_kind(rule);
+  }
+
+  std::shared_ptr<const subject> boundless() const override {
+    R rule = rule_;
+    if constexpr (requires { rule.tau; }) rule.tau = 1e200;
+    if constexpr (requires { rule.bound; }) rule.bound = 1e200;
+    return same_kind(rule);
+  }
+
+  std::shared_ptr<const subject> with_f(std::int64_t f) const override {
+    R rule = rule_;
+    if constexpr (requires { rule.f; }) rule.f = f;
+    static_cast<void>(f);
+    return same_kind(rule);
+  }
+
+private:
+  std::shared_ptr<const subject> same_kind(const R& rule) const { return std::make_shared<subject_of>(rule, is); }
+
+  R rule_;
+};
+
+template <class R>
+subjects wrapped(const std::vector<R>& rules) {
+  subjects all;
+  for (const R& rule : rules) all.push_back(std::make_shared<subject_of<R>>(rule));
+  return all;
 }
 
-/// The aggregate, or an empty vector where the round was refused. Rows are updates where the rule needs an origin and
-/// there is no base.
-template <class T, class R>
+template <class R>
+family family_of(R rule) {
+  if constexpr (is_dnc<R>) rule.seed = 1;
+  return {&nature_of<R>, [](std::size_t n) { return wrapped(instances<R>(n)); },
+          [](std::size_t n) { return wrapped(trusting<R>(n)); }, std::make_shared<subject_of<R>>(rule)};
+}
+
+template <class... R>
+std::vector<family> families_of(const std::tuple<R...>& list) {
+  return std::apply([](const auto&... rule) { return std::vector<family>{family_of(rule)...}; }, list);
+}
+
+/// Those of `spectral_rule_list`; none without Eigen.
+std::vector<family> spectral_families();
+
+/// The same for a rule whose type is known.
+template <class T, fedagg::rule_value R>
 std::vector<T> result(const R& rule, const numeric::matrix<T>& x, std::span<const double> weights = {},
                       const fedagg::options& how = {}, fedagg::errc* code = nullptr, const setting<T>& more = {}) {
-  fedagg::cohort clients, sums;
-  for (std::size_t i = 0; i < x.n; ++i) clients.add(x.row(i));
-  remember<R>(clients, sums);
-  if (!more.base.empty()) clients.base(more.base);
-  else if constexpr (fedagg::chained_rule<R> || on_history<R> || requires { R::needs_origin; }) clients.updates();
-  if (!weights.empty()) clients.weights(weights);
-  const std::vector<T> root = more.trusted.empty() ? some_root<T>(x.d) : more.trusted;
-  if constexpr (std::is_same_v<R, fedagg::fltrust> || std::is_same_v<R, fedagg::monna>) clients.trusted(root);
-  else if (!more.trusted.empty()) clients.trusted(root);
-  std::vector<T> out(x.d);
-  fedagg::workspace space;
-  const fedagg::errc rc = [&] {
-    const numeric::mode callers(numeric::worst);
-    return fedagg::try_aggregate(rule, clients, out, space, how);
-  }();
-  if (code) *code = rc;
-  if (rc != fedagg::errc::ok) out.clear();
-  return out;
-}
-
-/// A bound of a coordinate's error before its rounding to the element type: twice a rounding of every client's part.
-inline numeric::quad slack(const std::vector<double>& column) {
-  double most = 0;
-  for (const double x : column) most = std::max(most, x < 0 ? -x : x);
-  return numeric::quad(2 * column.size()) * numeric::unit * numeric::quad(most);
-}
-
-/// Chains that are legal for five clients or more.
-template <class F>
-void for_each_chain(F&& f) {
-  using namespace fedagg;
-  f("nnm | krum", nnm{.f = 1} | krum{.f = 1});
-  f("arc | nnm | trimmed_mean", arc{.f = 2} | nnm{.f = 2} | trimmed_mean{.trim = 1});
-  f("bucketing | median", bucketing{.size = 2, .seed = 7} | median{});
-  f("static_clipping | mean", static_clipping{.threshold = 1.5} | mean{});
-  f("nnm | mean", nnm{.f = 1} | mean{});
-  f("bucketing | arc | geometric_median", bucketing{.size = 2, .seed = 8} | arc{.f = 1} | geometric_median{});
-}
-
-template <class F>
-void for_each_rule(F&& f) {
-  std::apply([&](const auto&... rule) { (f(rule), ...); }, fedagg::rule_list{});
+  return result<T>(subject_of<R>(rule), x, weights, how, code, more);
 }
 
 } // namespace laws

@@ -28,12 +28,12 @@ struct tempting {
   }
 };
 
-template <class T, class R>
-void check(const R& rule, const matrix<T>& x, const std::vector<double>& w) {
+template <class T>
+void check(const subject& rule, const matrix<T>& x, const std::vector<double>& w) {
   fedagg::use_isa(fedagg::isa::baseline);
   errc refused = errc::ok;
   const auto want = result(rule, x, w, {}, &refused);
-  INFO(R::name << " " << format<T>::name << " n=" << x.n << " d=" << x.d << (w.empty() ? " unweighted" : " weighted"));
+  INFO(rule.is.name << " " << format<T>::name << " n=" << x.n << " d=" << x.d << (w.empty() ? " unweighted" : " weighted"));
   if (refused == errc::weight_majority) return;
   REQUIRE(refused == errc::ok);
   // Column-major rows: three dimensions, the first one fastest.
@@ -41,21 +41,19 @@ void check(const R& rule, const matrix<T>& x, const std::vector<double>& w) {
   const std::ptrdiff_t strides[] = {10, 1, 5};
   // Sums over coordinates are taken in the order of the shape or, where all views agree, of memory.
   std::vector<T> in_shape_order;
-  if constexpr (fedagg::geometric_rule<R> || fedagg::chained_rule<R>) {
-    if (x.d % 10 == 0) {
-      const auto place = [](std::size_t j) { return j / 10 * 10 + j % 10 / 2 + 5 * (j % 2); };
-      matrix<T> y(x.n, x.d);
-      const auto root = some_root<T>(x.d);
-      setting<T> more;
-      for (std::size_t j = 0; j < x.d; ++j) {
-        for (std::size_t i = 0; i < x.n; ++i) y.at(i, j) = x.at(i, place(j));
-        if constexpr (std::is_same_v<R, fedagg::fltrust> || std::is_same_v<R, fedagg::monna>) more.trusted.push_back(root[place(j)]);
-      }
-      const auto got = result(rule, y, w, {}, nullptr, more);
-      REQUIRE(got.size() == x.d);
-      in_shape_order.resize(x.d);
-      for (std::size_t j = 0; j < x.d; ++j) in_shape_order[place(j)] = got[j];
+  if (rule.is.geometric && x.d % 10 == 0) {
+    const auto place = [](std::size_t j) { return j / 10 * 10 + j % 10 / 2 + 5 * (j % 2); };
+    matrix<T> y(x.n, x.d);
+    const auto root = some_root<T>(x.d);
+    setting<T> more;
+    for (std::size_t j = 0; j < x.d; ++j) {
+      for (std::size_t i = 0; i < x.n; ++i) y.at(i, j) = x.at(i, place(j));
+      if (rule.is.wants_root) more.trusted.push_back(root[place(j)]);
     }
+    const auto got = result(rule, y, w, {}, nullptr, more);
+    REQUIRE(got.size() == x.d);
+    in_shape_order.resize(x.d);
+    for (std::size_t j = 0; j < x.d; ++j) in_shape_order[place(j)] = got[j];
   }
   std::string wrong;
   threads three{3}; // an lvalue: options borrow it
@@ -73,17 +71,17 @@ void check(const R& rule, const matrix<T>& x, const std::vector<double>& w) {
       // Both ways of walking the same memory: the output is told the same strides, or walks in order.
       fedagg::cohort clients, sums;
       for (std::size_t i = 0; i < x.n; ++i) clients.add(fedagg::tensor_view<const T>(x.row(i).data(), shape, strides));
-      remember<R>(clients, sums);
+      remember(rule.is, clients, sums);
       if (!w.empty()) clients.weights(w);
-      if constexpr (fedagg::chained_rule<R> || on_history<R> || requires { R::needs_origin; }) clients.updates();
+      if (rule.is.updates) clients.updates();
       const auto root = some_root<T>(x.d);
-      if constexpr (std::is_same_v<R, fedagg::fltrust> || std::is_same_v<R, fedagg::monna>)
+      if (rule.is.wants_root)
         clients.trusted(fedagg::tensor_view<const T>(root.data(), shape, strides));
       for (const bool same : {true, false}) {
         std::vector<T> out(x.d), ordered(x.d);
         const auto view = same ? fedagg::tensor_view<T>(out.data(), shape, strides) : fedagg::tensor_view<T>(out.data(), shape);
         fedagg::workspace space;
-        if (fedagg::try_aggregate(rule, clients, view, space) != errc::ok) wrong = "refused";
+        if (rule.aggregate(clients, view, space, {}) != errc::ok) wrong = "refused";
         for (std::size_t a = 0, j = 0; a < shape[0]; ++a)
           for (std::size_t b = 0; b < 5; ++b)
             for (std::size_t c = 0; c < 2; ++c, ++j) ordered[10 * a + b + 5 * c] = same ? out[10 * a + b + 5 * c] : out[j];
@@ -94,44 +92,34 @@ void check(const R& rule, const matrix<T>& x, const std::vector<double>& w) {
   CHECK(wrong == "");
 }
 
-template <class T, class R>
-void check_all(const std::vector<R>& plain, const std::vector<R>& trusted, std::size_t n, std::size_t d, kind k) {
+template <class T>
+void check_all(const family& rules, std::size_t n, std::size_t d, kind k) {
   const auto x = sample<T>(k, n, d, 17);
   std::mt19937_64 random(n);
   std::vector<double> counts(n), digits(n);
   for (auto& v : counts) v = static_cast<double>(random() % 1000 + 500);
   for (auto& v : digits) v = 1 + uniform(random) / 3;
-  for (const R& rule : plain) {
-    check(rule, x, {});
-    if (fedagg::linear_rule<R>) {
-      check(rule, x, counts);
-      check(rule, x, digits);
+  for (const auto& rule : rules.instances(n)) {
+    check(*rule, x, {});
+    if (rules.is->linear) {
+      check(*rule, x, counts);
+      check(*rule, x, digits);
     }
   }
-  for (const R& rule : trusted) check(rule, x, digits);
+  for (const auto& rule : rules.trusting(n)) check(*rule, x, digits);
 }
 
-template <class R>
-void check_rule(const std::vector<R> (&instances_of)(std::size_t), const std::vector<R> (&trusting_of)(std::size_t)) {
+void check_rule(const family& rules) {
   for (const std::size_t n : {1u, 3u, 7u, 20u, 33u, 65u}) {
     const std::size_t d = n == 7 ? 1310 : 230;
-    check_all<float>(instances_of(n), trusting_of(n), n, d, n == 20 ? kind::mixed : kind::normal);
-    check_all<double>(instances_of(n), trusting_of(n), n, d, n == 20 ? kind::mixed : kind::normal);
-    check_all<fedagg::float16>(instances_of(n), trusting_of(n), n, d + 1, kind::normal);
-    check_all<fedagg::bfloat16>(instances_of(n), trusting_of(n), n, d + 1, kind::normal);
+    check_all<float>(rules, n, d, n == 20 ? kind::mixed : kind::normal);
+    check_all<double>(rules, n, d, n == 20 ? kind::mixed : kind::normal);
+    check_all<fedagg::float16>(rules, n, d + 1, kind::normal);
+    check_all<fedagg::bfloat16>(rules, n, d + 1, kind::normal);
   }
-  check_all<double>(instances_of(9), trusting_of(9), 9, 230, kind::denormal);
-  check_all<float>(instances_of(9), trusting_of(9), 9, 230, kind::denormal);
-  check_all<float>(instances_of(9), trusting_of(9), 9, 230, kind::zeros);
-}
-
-template <class R>
-const std::vector<R> plain(std::size_t n) {
-  return instances<R>(n);
-}
-template <class R>
-const std::vector<R> trusted(std::size_t n) {
-  return trusting<R>(n);
+  check_all<double>(rules, 9, 230, kind::denormal);
+  check_all<float>(rules, 9, 230, kind::denormal);
+  check_all<float>(rules, 9, 230, kind::zeros);
 }
 
 /// Puts the chosen instruction set back.
@@ -144,36 +132,34 @@ struct keep_isa {
 
 TEST_CASE("every rule gives the same bits on every instruction set, thread count, grain and layout") {
   const keep_isa keep;
-  for_each_rule([](auto rule) {
-    using R = decltype(rule);
-    DYNAMIC_SECTION(R::name) { check_rule<R>(plain<R>, trusted<R>); }
-  });
+  for (const family& rules : families())
+    DYNAMIC_SECTION(rules.is->name) { check_rule(rules); }
 }
 
 TEST_CASE("so does a rule of the user's with products, sums and quotients") {
   const keep_isa keep;
+  const subject_of<tempting> rule(tempting{});
   for (const std::size_t n : {1u, 3u, 7u, 20u, 33u}) {
-    check(tempting{}, sample<float>(kind::normal, n, 230, 18), {});
-    check(tempting{}, sample<double>(kind::normal, n, 230, 18), {});
-    check(tempting{}, sample<fedagg::float16>(kind::normal, n, 230, 18), {});
-    check(tempting{}, sample<fedagg::bfloat16>(kind::normal, n, 231, 18), {});
-    check(tempting{}, sample<double>(kind::denormal, n, 231, 18), {});
-    check(tempting{}, sample<float>(kind::zeros, n, 231, 18), {});
+    check(rule, sample<float>(kind::normal, n, 230, 18), {});
+    check(rule, sample<double>(kind::normal, n, 230, 18), {});
+    check(rule, sample<fedagg::float16>(kind::normal, n, 230, 18), {});
+    check(rule, sample<fedagg::bfloat16>(kind::normal, n, 231, 18), {});
+    check(rule, sample<double>(kind::denormal, n, 231, 18), {});
+    check(rule, sample<float>(kind::zeros, n, 231, 18), {});
   }
 }
 
 TEST_CASE("so do chains") {
   const keep_isa keep;
-  for_each_chain([](const char* name, auto chain) {
-    DYNAMIC_SECTION(name) {
+  for (const auto& chain : chains())
+    DYNAMIC_SECTION(chain->is.name) {
       for (const std::size_t n : {5u, 12u, 33u}) {
-        check(chain, sample<float>(kind::normal, n, 1310, 18), {});
-        check(chain, sample<double>(kind::normal, n, 230, 18), {});
-        check(chain, sample<fedagg::float16>(kind::normal, n, 231, 18), {});
-        check(chain, sample<fedagg::bfloat16>(kind::normal, n, 231, 18), {});
-        check(chain, sample<float>(kind::mixed, n, 230, 18), {});
-        check(chain, sample<float>(kind::zeros, n, 231, 18), {});
+        check(*chain, sample<float>(kind::normal, n, 1310, 18), {});
+        check(*chain, sample<double>(kind::normal, n, 230, 18), {});
+        check(*chain, sample<fedagg::float16>(kind::normal, n, 231, 18), {});
+        check(*chain, sample<fedagg::bfloat16>(kind::normal, n, 231, 18), {});
+        check(*chain, sample<float>(kind::mixed, n, 230, 18), {});
+        check(*chain, sample<float>(kind::zeros, n, 231, 18), {});
       }
     }
-  });
 }
