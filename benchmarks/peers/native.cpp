@@ -7,6 +7,7 @@
 
 #include <fedagg/fedagg.hpp>
 #include <fedagg/kernels/isa.hpp>
+#include <fedagg/spectral.hpp>
 
 namespace {
 
@@ -56,5 +57,21 @@ int peer_geometric_median(const float* const* rows, std::size_t n, std::size_t d
 
 int peer_meamed(const float* const* rows, std::size_t n, std::size_t d, std::int64_t f, float* out) {
   return round(fedagg::meamed{.f = f}, rows, n, d, nullptr, out);
+}
+
+int peer_caf(const float* const* rows, std::size_t n, std::size_t d, std::int64_t f, float* out) {
+  return round(fedagg::caf{.f = f}, rows, n, d, nullptr, out);
+}
+
+int peer_flower_krum(const float* const* rows, std::size_t n, std::size_t d, std::int64_t f, float* out) {
+  return round(fedagg::krum::flower(f), rows, n, d, nullptr, out);
+}
+
+int peer_flower_multi_krum(const float* const* rows, std::size_t n, std::size_t d, std::int64_t f, float* out) {
+  return round(fedagg::multi_krum::flower(f, static_cast<std::int64_t>(n) - f), rows, n, d, nullptr, out);
+}
+
+int peer_bulyan(const float* const* rows, std::size_t n, std::size_t d, std::int64_t f, float* out) {
+  return round(fedagg::bulyan::el_mhamdi(f), rows, n, d, nullptr, out);
 }
 }

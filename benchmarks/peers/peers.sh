@@ -3,7 +3,8 @@
 # usage: benchmarks/peers/peers.sh [--no-byzfl] [OPTION of compare.py]...
 #
 # Installs NumPy, Flower and ByzFL from PyPI into build/peers/venv, compiles our side with -O2, and times them side by
-# side. ByzFL brings torch, some gigabytes; --no-byzfl does without. Another compiler: CXX=clang++.
+# side. ByzFL brings torch, some gigabytes; --no-byzfl does without. Another compiler: CXX=clang++; Eigen elsewhere:
+# EIGEN=DIR.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . cmake/install-deps.sh
@@ -11,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 byzfl=yes
 case "${1:-}" in
   -h | --help)
-    sed -n '3,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '3,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 0
     ;;
   --no-byzfl)
@@ -20,7 +21,7 @@ case "${1:-}" in
     ;;
 esac
 
-fedagg_need g++ python3 python3-venv
+fedagg_need g++ python3 python3-venv libeigen3-dev
 venv=build/peers/venv
 mkdir -p build/peers
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
@@ -35,5 +36,6 @@ install flwr flwr
 [ "$byzfl" = no ] || install byzfl byzfl
 
 library=$PWD/build/peers/libfedagg_peer.so
-"${CXX:-g++}" -std=c++20 -O2 -DNDEBUG -shared -fPIC -Iinclude benchmarks/peers/native.cpp -o "$library"
+"${CXX:-g++}" -std=c++20 -O2 -DNDEBUG -shared -fPIC -Iinclude -isystem "${EIGEN:-/usr/include/eigen3}" \
+  benchmarks/peers/native.cpp -o "$library"
 exec "$venv/bin/python" benchmarks/peers/compare.py --library "$library" "$@"
