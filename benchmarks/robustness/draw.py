@@ -156,6 +156,7 @@ def draw_worst(summary, path):
     apart = any(line["f"]["true"] != line["f"]["declared"] for line in summary)
     groups = unique([line["model"], line["heterogeneity"] if apart else None] for line in summary)
     rules = unique(line["rule"] for line in summary)
+    letter = {rule: chr(ord("A") + number) for number, rule in enumerate(rules)}
     across = 4
     down = -(-(len(rules) + 1) // across)
     figure = plt.figure(layout="constrained", figsize=(2.9 * across, (2.3 * down + 0.3) * len(groups)))
@@ -181,11 +182,11 @@ def draw_worst(summary, path):
                     if found:  # the winner is chosen as the learning rates are, not by the numbers that are shown
                         best = max(found, key=lambda line: line["worst_validation"])
                         values[row][col] = 100 * best["worst"]["test"]
-                        texts = [best["rule"].replace(" | ", "\n| ")] if name == "the winner" else []
+                        texts = [letter[best["rule"]]] if name == "the winner" else []
                         notes[row][col] = "\n".join(texts + [note(best["worst"])]).strip()
-            heat(axis, values, ys, xs, notes, size=5 if name == "the winner" else 7)
+            heat(axis, values, ys, xs, notes, size=7)
             axis.tick_params(axis="x", rotation=0 if apart else 25)
-            axis.set_title(name, fontsize=9)
+            axis.set_title(letter[name] + "  " + name if name in letter else name + ", by letter", fontsize=9)
             axis.set_xlabel("f declared" if apart else "", fontsize=8)
             axis.set_ylabel("f true" if apart else "f", fontsize=8)
     save(figure, path)
