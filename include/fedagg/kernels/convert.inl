@@ -133,6 +133,17 @@ struct convert_kernel<FEDAGG_ISA> {
   }
 #endif
 
+  /// `count` elements as doubles; behind them zeros up to a multiple of `unit`, itself one of `wide`.
+  template <class T>
+  FEDAGG_TARGET static void to_doubles(const T* from, std::size_t count, double* to, std::size_t unit) noexcept {
+    for (std::size_t j = 0; j < count; j += wide) {
+      const std::size_t lanes = count - j < wide ? count - j : wide;
+      if (j * sizeof(T) % 64 == 0) FEDAGG_PREFETCH(from + j + 1024 / sizeof(T));
+      s::store(to + j, lanes == wide ? load_wide(from + j) : load_some(from + j, lanes));
+    }
+    for (std::size_t j = (count + wide - 1) / wide * wide; j % unit != 0; j += wide) s::store(to + j, wide_f64{});
+  }
+
   /// Widens `count` halves to floats.
   template <class T>
   FEDAGG_TARGET static void widen(const T* from, std::size_t count, float* to) noexcept {

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include <fedagg/core/element.hpp>
+#include <fedagg/core/geometry.hpp>
 #include <fedagg/core/rule.hpp>
 #include <fedagg/kernels/isa.hpp>
 #include <fedagg/kernels/network.hpp>

@@ -19,48 +19,62 @@ public:
   static constexpr bool native_halves = false;
 
   mixed_pass(const tile_kernel& kernel, const affine_map& map) noexcept
-      : uses_base(kernel.uses_base || !map.whole), kernel_(kernel), map_(map) {}
+      : uses_base(kernel.uses_base || !map.whole), kernel_(kernel), map_(map) {
+    for (std::size_t k = 0; k < map.out; ++k) {
+      double rest = map.divisor(k);
+      for (const map_entry& e : map.row(k)) {
+        exact_ = exact_ && sum_kernel<on_baseline>::exact(e.share);
+        rest -= e.share;
+      }
+      exact_ = exact_ && (map.whole || sum_kernel<on_baseline>::exact(rest));
+    }
+  }
 
   const bool uses_base;
 
   std::size_t scratch_bytes() const noexcept {
-    return sums_bytes + round_up(kernel_.scratch_bytes) + map_.out * (tile_bytes + sizeof(void*)) +
-           (map_.in + 1) * (sizeof(void*) + sizeof(double)) + 128;
+    return round_up(kernel_.scratch_bytes) + (map_.out + map_.in + 1) * tile_bytes + map_.out * sizeof(void*) +
+           (map_.in + 1) * sizeof(map_entry) + 128;
   }
 
   template <class Isa, class T>
   unsigned run(const T* const* rows, const T* base, std::size_t begin, std::size_t end, T* out, tile_mode mode,
                void* scratch) const {
+    using kernel = sum_kernel<Isa>;
     auto* at = static_cast<std::byte*>(scratch);
-    void* sums = at;
-    void* inner = at += sums_bytes;
-    auto* tiles = reinterpret_cast<T*>(at += round_up(kernel_.scratch_bytes));
+    void* inner = at;
+    auto* doubles = reinterpret_cast<double*>(at += round_up(kernel_.scratch_bytes));
+    auto* tiles = reinterpret_cast<T*>(at += (map_.in + 1) * tile_bytes);
     auto** mixed = reinterpret_cast<const T**>(at += map_.out * tile_bytes);
-    auto** from = reinterpret_cast<const T**>(at += map_.out * sizeof(void*));
-    auto* shares = reinterpret_cast<double*>(at + (map_.in + 1) * sizeof(void*));
-    constexpr std::size_t tile = tile_bytes / sizeof(T);
+    auto* with_rest = reinterpret_cast<map_entry*>(at + map_.out * sizeof(void*));
+    const bool with_base = !map_.whole && base;
     unsigned seen = 0;
     mode.past_cache = false;
     for (std::size_t j = begin; j < end; j += tile) {
       const std::size_t count = end - j < tile ? end - j : tile;
+      // Each row is converted once, and then read for all that are mixed from it.
+      for (std::size_t i = 0; i < map_.in; ++i)
+        convert_kernel<Isa>::to_doubles(rows[i] + j, count, doubles + i * tile, kernel::mixed_burst);
+      if (with_base) convert_kernel<Isa>::to_doubles(base + j, count, doubles + map_.in * tile, kernel::mixed_burst);
       for (std::size_t k = 0; k < map_.out; ++k) {
         const double divisor = map_.divisor(k);
-        double rest = divisor;
-        std::size_t used = 0;
-        for (const map_entry& e : map_.row(k)) {
-          from[used] = rows[e.index] + j;
-          shares[used++] = e.share;
-          rest -= e.share;
+        std::span<const map_entry> row = map_.row(k);
+        T* const to = tiles + k * (tile_bytes / sizeof(T));
+        mixed[k] = to;
+        if (with_base) {
+          double rest = divisor;
+          std::size_t used = 0;
+          for (const map_entry& e : row) {
+            with_rest[used++] = e;
+            rest -= e.share;
+          }
+          with_rest[used++] = {map_.in, rest};
+          row = {with_rest, used};
+        } else if (row.size() == 1 && row[0].share == divisor) {
+          mixed[k] = rows[row[0].index] + j;
+          continue;
         }
-        if (!map_.whole && base) {
-          from[used] = base + j;
-          shares[used++] = rest;
-        }
-        const bool as_it_is = used == 1 && shares[0] == divisor;
-        mixed[k] = as_it_is ? from[0] : tiles + k * tile;
-        if (as_it_is) continue;
-        seen |= sum_kernel<Isa>::run(static_cast<const T* const*>(from), shares, used, divisor, 0, count,
-                                     tiles + k * tile, false, sums);
+        seen |= kernel::mix(doubles, row, divisor, exact_, count, to);
       }
       // A base is zero for what the stages made of updates.
       seen |=
@@ -72,11 +86,12 @@ public:
 
 private:
   static constexpr std::size_t round_up(std::size_t bytes) noexcept { return (bytes + 63) / 64 * 64; }
-  static constexpr std::size_t tile_bytes = 2048;
-  static constexpr std::size_t sums_bytes = (sum_kernel<on_baseline>::scratch_doubles * sizeof(double) + 63) / 64 * 64;
+  static constexpr std::size_t tile = sum_kernel<on_baseline>::mixed_tile;
+  static constexpr std::size_t tile_bytes = tile * sizeof(double);
 
   tile_kernel kernel_;
   const affine_map& map_;
+  bool exact_ = true; ///< all shares' products with floats
 };
 
 } // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl
