@@ -23,6 +23,8 @@ case "$preset" in
   aarch64) fedagg_need g++-aarch64-linux-gnu qemu-user ;;
 esac
 
+# Every checkout shares what the cache holds.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 jobs=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc 2>/dev/null || echo 2)}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
