@@ -14,6 +14,7 @@
 #include <fedagg/core/chain.hpp>
 #include <fedagg/core/cohort.hpp>
 #include <fedagg/core/cover_search.hpp>
+#include <fedagg/core/definite_search.hpp>
 #include <fedagg/core/directions.hpp>
 #include <fedagg/core/element.hpp>
 #include <fedagg/core/errc.hpp>
@@ -37,6 +38,7 @@
 #include <fedagg/core/scope.hpp>
 #include <fedagg/core/selection.hpp>
 #include <fedagg/core/sign_clusters.hpp>
+#include <fedagg/core/subset_choice.hpp>
 #include <fedagg/core/tensor_view.hpp>
 #include <fedagg/core/weighting.hpp>
 #include <fedagg/core/workspace.hpp>
