@@ -166,7 +166,8 @@ struct window_kernel<FEDAGG_ISA> {
         column<T>* const block = sorter::meld(x, half, at / rows_of_block, x + 2 * half);
         const std::size_t first = w.first > at ? w.first - at : 0;
         const std::size_t last = w.last - at < rows_of_block ? w.last - at : rows_of_block;
-        if (last - first < rows_of_block) sorter::merge_block(block);
+        // Sorted even where the window holds all of it: the order of a sum must not depend on that of the clients.
+        sorter::merge_block(block);
         for (std::size_t i = first; i < last; ++i) add<T>(total, block[i]);
       }
       if constexpr (sizeof(T) == 8)
