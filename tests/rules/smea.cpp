@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "support/eigen_allocations.hpp"
+
 #include <fedagg/rules/smea.hpp>
 
 #include <algorithm>
@@ -252,4 +254,10 @@ TEST_CASE("clients in one place, and other ties beyond what a list of all subset
   const answer b = solve(smea{.f = 2}, shape(cross));
   CHECK(b.code == errc::ok);
   CHECK(b.selected() == flattest(cross, 2));
+}
+
+TEST_CASE("only Eigen allocates") {
+  const auto a = allocations::in_steady_state(smea{.f = 6}, cloud(20, 30, 1));
+  CHECK(a.iterations > 20);
+  CHECK(a.plain == 0);
 }

@@ -43,7 +43,9 @@ struct caf {
     const auto c = memory.take<double>(n), some = memory.take<double>(n), tau = memory.take<double>(n);
     const auto rows = memory.take<std::size_t>(n);
     for (double& x : c) x = 1;
+    const auto room = memory.take<double>(n * n + n);
     detail::centred_products products(g, memory);
+    eigensolver solver(static_cast<Eigen::Index>(n));
     double least = 0;
     for (;; ++s.iterations) {
       double total = 0;
@@ -57,7 +59,7 @@ struct caf {
       if (!(total > enough)) break;
       products.about(rows.first(count), some.first(count));
       double top = 0;
-      if (!products.single_point() && !project(products, rows.first(count), some.first(count), top, tau))
+      if (!products.single_point() && !project(solver, room, products, rows.first(count), some.first(count), top, tau))
         return errc::rule_failed;
       top = detail::scaled_by(detail::quotient(top, total), products.exponent());
       if (s.iterations == 0 || top < least) {
@@ -75,27 +77,32 @@ struct caf {
   }
 
 private:
+  using eigensolver = Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>;
+
   /// The top eigenvalue of the weighted scatter of some rows, and the square of each row's part along its direction,
-  /// but for a factor. False if there is no such pair.
-  static bool project(const detail::centred_products& products, std::span<const std::size_t> rows,
-                      std::span<const double> weights, double& top, std::span<double> tau) {
+  /// but for a factor. False if there is no such pair. The matrix has a row for everybody, zeros for those who do not
+  /// count, because a solver that is used again for the same size does not allocate its results again.
+  static bool project(eigensolver& solver, std::span<double> room, const detail::centred_products& products,
+                      std::span<const std::size_t> rows, std::span<const double> weights, double& top,
+                      std::span<double> tau) {
     const auto at = [](std::size_t i) { return static_cast<Eigen::Index>(i); };
-    const std::size_t count = rows.size();
-    Eigen::VectorXd roots(at(count));
-    Eigen::MatrixXd matrix(at(count), at(count));
-    for (std::size_t i = 0; i < count; ++i) roots[at(i)] = detail::square_root(weights[i]);
+    const std::size_t n = tau.size(), count = rows.size();
+    Eigen::Map<Eigen::MatrixXd> matrix(room.data(), at(n), at(n));
+    const auto roots = room.subspan(n * n);
+    matrix.setZero();
+    for (std::size_t i = 0; i < count; ++i) roots[i] = detail::square_root(weights[i]);
     for (std::size_t i = 0; i < count; ++i)
       for (std::size_t j = 0; j <= i; ++j)
-        matrix(at(i), at(j)) = matrix(at(j), at(i)) = roots[at(i)] * roots[at(j)] * products(rows[i], rows[j]);
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(matrix);
+        matrix(at(rows[i]), at(rows[j])) = roots[i] * roots[j] * products(rows[i], rows[j]);
+    solver.compute(matrix); // reads the lower half
     if (solver.info() != Eigen::Success) return false;
-    top = solver.eigenvalues()[at(count - 1)];
+    top = solver.eigenvalues()[at(n - 1)];
     if (!(top > 0)) top = 0;
-    const auto direction = solver.eigenvectors().col(at(count - 1));
-    for (std::size_t i = 0; i < tau.size(); ++i) {
+    const auto direction = solver.eigenvectors().col(at(n - 1));
+    for (std::size_t i = 0; i < n; ++i) {
       double part = 0;
       for (std::size_t j = 0; j < count; ++j)
-        part = detail::plus(part, detail::times(products(i, rows[j]), roots[at(j)] * direction[at(j)]));
+        part = detail::plus(part, detail::times(products(i, rows[j]), roots[j] * direction[at(rows[j])]));
       tau[i] = detail::times(part, part);
     }
     return true;

@@ -13,17 +13,19 @@
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/random.hpp>
 #include <fedagg/core/selection.hpp>
+#include <fedagg/core/subset_choice.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
 
 /// The mean of the clients that never stand out along the direction in which they differ most, on random samples of
 /// the coordinates: divide and conquer (Shejwalkar, Houmansadr 2021, doi:10.14722/ndss.2021.24498). `iterations` times,
 /// on `coordinates` of them: centred on the mean, with the top right singular vector v, the floor(c f) clients with the
-/// largest ((x_i - mu) v)^2 are dropped, of equal ones the last. Whoever is left in all of them is averaged. The seed
-/// must be new in every round and unknown to the clients. One hostile client however far away is dropped; several of
-/// very different lengths hide behind the longest, so that updates should be clipped before. Ignores weights. Reads the
-/// samples and then the clients that are left: O(iterations n^2 coordinates + n d), and O(n^3) per iteration. Scores:
-/// how often a client was dropped.
+/// largest ((x_i - mu) v)^2 are dropped, of equal ones (to 1e-9) the last. Whoever is left in all of them is averaged.
+/// The seed must be new in every round and unknown to the clients. Promises no breakdown point: a client that is far
+/// away only where no sample looks stays in, and several of very different lengths hide behind the longest, so that
+/// coordinates should be clipped or bounded before. Where a sample has all coordinates, one hostile client however far
+/// away is dropped. Ignores weights. Reads the samples and then the clients that are left: O(iterations n^2 coordinates
+/// + n d), and O(n^3) per iteration. Scores: how often a client was dropped.
 struct dnc {
   std::int64_t f = unset;           ///< hostile clients to survive
   double c = 1;                     ///< clients dropped in an iteration, in f
@@ -84,15 +86,21 @@ struct dnc {
     const auto dropped = static_cast<std::size_t>(wanted);
     if (g.sampled.size() != count * n * n) return errc::rule_failed;
     const auto all = memory.take<std::size_t>(n);
-    const auto order = memory.take<detail::ranked>(n);
+    const auto along = memory.take<double>(n), room = memory.take<double>(n * n);
     for (std::size_t i = 0; i < n; ++i) all[i] = i;
-    for (std::size_t k = 0; k < count; ++k) {
+    detail::subset_choice choice(n, n - dropped, memory);
+    eigensolver solver(static_cast<Eigen::Index>(n));
+    for (std::size_t k = 0; k < count && dropped > 0; ++k) {
       geometry part;
       part.rows = n;
       part.distances = g.sampled.subspan(k * n * n, n * n);
-      if (!rank(part, all, order, memory)) return errc::rule_failed;
-      detail::smallest_first(order, n);
-      for (std::size_t i = n - dropped; i < n; ++i) s.scores[order[i].index] += 1;
+      if (!project(solver, room, part, all, along, memory)) return errc::rule_failed;
+      choice.reopen();
+      for (std::size_t i = 0; i < dropped; ++i) {
+        const std::size_t row = choice.farthest(along);
+        choice[row] = detail::subset_choice::gone;
+        s.scores[row] += 1;
+      }
     }
     std::size_t kept = 0;
     for (std::size_t i = 0; i < n; ++i) {
@@ -101,7 +109,6 @@ struct dnc {
     }
     s.iterations = count;
     s.whole = true;
-    s.breakdown = f > 0 && dropped > 0 ? 1 : 0;
     if (kept == 0) return errc::no_client_selected;
     s.divisor = static_cast<double>(kept);
     return errc::ok;
@@ -112,22 +119,24 @@ private:
     return f >= 0 && is_finite(c) && c >= 0 && iterations >= 1 && coordinates >= 1 && seed >= 0;
   }
 
-  /// Each row's squared part along the top singular vector, but for a factor.
-  static bool rank(const geometry& g, std::span<const std::size_t> rows, std::span<detail::ranked> order,
-                   arena& memory) {
+  using eigensolver = Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>;
+
+  /// Each row's part along the top singular vector, but for a factor.
+  static bool project(eigensolver& solver, std::span<double> room, const geometry& g, std::span<const std::size_t> rows,
+                      std::span<double> along, arena& memory) {
     const std::size_t n = rows.size();
     const auto at = [](std::size_t i) { return static_cast<Eigen::Index>(i); };
     detail::centred_products products(g, memory);
     products.about(rows);
-    for (std::size_t i = 0; i < n; ++i) order[i] = {0, i};
+    for (double& x : along) x = 0;
     if (products.single_point()) return true;
-    Eigen::MatrixXd matrix(at(n), at(n));
+    Eigen::Map<Eigen::MatrixXd> matrix(room.data(), at(n), at(n));
     for (std::size_t i = 0; i < n; ++i)
-      for (std::size_t j = 0; j <= i; ++j) matrix(at(i), at(j)) = matrix(at(j), at(i)) = products(i, j);
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(matrix);
+      for (std::size_t j = 0; j <= i; ++j) matrix(at(i), at(j)) = products(i, j);
+    solver.compute(matrix); // reads the lower half
     if (solver.info() != Eigen::Success) return false;
     const auto top = solver.eigenvectors().col(at(n - 1));
-    for (std::size_t i = 0; i < n; ++i) order[i].value = top[at(i)] * top[at(i)];
+    for (std::size_t i = 0; i < n; ++i) along[i] = top[at(i)];
     return true;
   }
 };
