@@ -157,7 +157,8 @@ TEST_CASE("equal rows, and rows that are mixed alike, are no distance apart") {
   for (std::size_t i = 0; i < 25; ++i) x[i] = x[0];
   const shape of(x);
   const affine_map map = nearest_means(of, 10, memory);
-  detail::mixed_distances mixed(of.view(), map, memory);
+  const fedagg::geometry g = of.view();
+  detail::mixed_distances mixed(g, map, memory);
   shapes::vector d(1600);
   mixed.fill(d);
   // The first ones hold each other and the same others.
