@@ -22,6 +22,8 @@ status status_of(errc code) noexcept {
   case errc::missing_origin:
   case errc::missing_trusted:
   case errc::missing_history:
+  case errc::unknown_optimizer:
+  case errc::unknown_mixing:
   case errc::unknown_rule: return status::usage;
   case errc::too_few_clients:
   case errc::too_many_rejected:
@@ -29,6 +31,12 @@ status status_of(errc code) noexcept {
   case errc::zero_weight_sum:
   case errc::search_limit:
   case errc::no_client_selected:
+  case errc::round_incomplete:
+  case errc::round_closed:
+  case errc::unknown_client:
+  case errc::duplicate_client:
+  case errc::late_client:
+  case errc::stale_client:
   case errc::overflow: return status::refused;
   case errc::file_not_found:
   case errc::file_io: return status::io;
@@ -42,6 +50,9 @@ status status_of(errc code) noexcept {
   case errc::client_range:
   case errc::file_truncated:
   case errc::file_format:
+  case errc::value_range:
+  case errc::checksum_mismatch:
+  case errc::state_mismatch:
   case errc::json_type: return status::bad_input;
   case errc::null_data:
   case errc::overlapping_output:
@@ -76,11 +87,18 @@ const char* code_name(errc code) noexcept {
   case errc::search_limit: return "search_limit";
   case errc::no_client_selected: return "no_client_selected";
   case errc::overflow: return "overflow";
+  case errc::round_incomplete: return "round_incomplete";
+  case errc::round_closed: return "round_closed";
   case errc::non_finite: return "non_finite";
   case errc::client_layout: return "client_layout";
   case errc::invalid_weight: return "invalid_weight";
   case errc::integer_range: return "integer_range";
   case errc::client_range: return "client_range";
+  case errc::value_range: return "value_range";
+  case errc::unknown_client: return "unknown_client";
+  case errc::duplicate_client: return "duplicate_client";
+  case errc::late_client: return "late_client";
+  case errc::stale_client: return "stale_client";
   case errc::out_of_memory: return "out_of_memory";
   case errc::executor_failed: return "executor_failed";
   case errc::rule_failed: return "rule_failed";
@@ -88,8 +106,12 @@ const char* code_name(errc code) noexcept {
   case errc::file_io: return "file_io";
   case errc::file_truncated: return "file_truncated";
   case errc::file_format: return "file_format";
+  case errc::checksum_mismatch: return "checksum_mismatch";
+  case errc::state_mismatch: return "state_mismatch";
   case errc::json_type: return "json_type";
   case errc::unknown_rule: return "unknown_rule";
+  case errc::unknown_optimizer: return "unknown_optimizer";
+  case errc::unknown_mixing: return "unknown_mixing";
   }
   return "unknown";
 }

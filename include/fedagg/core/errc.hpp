@@ -29,6 +29,8 @@ enum class errc : int {
   too_many_rejected,
   weight_majority,
   overflow,
+  round_incomplete,
+  round_closed,
   search_limit,
   no_client_selected,
   // a client's
@@ -37,6 +39,11 @@ enum class errc : int {
   invalid_weight,
   integer_range,
   client_range,
+  value_range,
+  unknown_client,
+  duplicate_client,
+  late_client,
+  stale_client,
   // the machine's
   out_of_memory,
   executor_failed,
@@ -46,8 +53,12 @@ enum class errc : int {
   file_io,
   file_truncated,
   file_format,
+  checksum_mismatch,
+  state_mismatch,
   json_type,
   unknown_rule,
+  unknown_optimizer,
+  unknown_mixing,
 };
 
 /// One English sentence for a code, without a full stop; never null.
@@ -91,6 +102,10 @@ constexpr const char* message(errc code) noexcept {
     return "the heaviest clients the rule should survive hold half the weight";
   case errc::overflow:
     return "a finite result overflows the output's element type";
+  case errc::round_incomplete:
+    return "fewer clients finished than the round asks for";
+  case errc::round_closed:
+    return "the round is over";
   case errc::search_limit:
     return "the search took more nodes than allowed; the best subset so far is in the outcome";
   case errc::no_client_selected:
@@ -105,6 +120,16 @@ constexpr const char* message(errc code) noexcept {
     return "an integer beyond 2^53, which a double cannot hold";
   case errc::client_range:
     return "values so large that their squares, or the sum of these, cannot be represented";
+  case errc::value_range:
+    return "a value outside the declared range";
+  case errc::unknown_client:
+    return "the round does not expect this client";
+  case errc::duplicate_client:
+    return "an update of this client is in already";
+  case errc::late_client:
+    return "the update came after the deadline";
+  case errc::stale_client:
+    return "the client started from a model that is too old";
   case errc::out_of_memory:
     return "out of memory";
   case errc::executor_failed:
@@ -119,10 +144,18 @@ constexpr const char* message(errc code) noexcept {
     return "the file is shorter than its header says";
   case errc::file_format:
     return "not a valid file of this format";
+  case errc::checksum_mismatch:
+    return "the checksum does not match the contents";
+  case errc::state_mismatch:
+    return "a saved state of another kind, version or configuration";
   case errc::json_type:
     return "a JSON value of the wrong type, or an unknown key";
   case errc::unknown_rule:
     return "no rule of this name";
+  case errc::unknown_optimizer:
+    return "no optimizer of this name";
+  case errc::unknown_mixing:
+    return "no mixing of this name";
   }
   return "unknown error";
 }
