@@ -58,6 +58,7 @@
 #include <fedagg/passes/gram_tiles.hpp>
 #include <fedagg/passes/nearest.hpp>
 #include <fedagg/passes/rows.hpp>
+#include <fedagg/passes/streams.hpp>
 #include <fedagg/passes/strided.hpp>
 #include <fedagg/passes/windows.hpp>
 #include <fedagg/rules.hpp>
