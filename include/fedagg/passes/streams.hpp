@@ -70,12 +70,17 @@ public:
   stream_pass(const Step& step, const stream_table& table, const stream_options& how) noexcept
       : step_(step), table_(table), how_(how), grain_(how.grain && stream_step<Step> ? how.grain : default_grain) {}
 
-  /// The step, on all streams.
+  /// The step, on all streams; `atomic` looks first.
   errc run() noexcept {
-    if (how_.write == write::atomic) {
-      store_ = false;
-      if (const errc rc = sweep(); rc != errc::ok) return rc;
-    }
+    if (how_.write == write::atomic)
+      if (const errc rc = look(); rc != errc::ok) return rc;
+    return write_now();
+  }
+  errc look() noexcept {
+    store_ = false;
+    return sweep();
+  }
+  errc write_now() noexcept {
     store_ = true;
     return sweep();
   }

@@ -31,6 +31,7 @@ public:
     in_.clear();
     io_.clear();
     ranges_.clear();
+    read_ranges_.clear();
   }
 
   /// Adds a tensor: `input(i)` and `update(i)` give its view in each stream. A view's own status, `layout_mismatch`,
@@ -64,11 +65,21 @@ public:
     return errc::ok;
   }
 
+  /// What is written and read beside the streams.
+  void writes(const any_mutable_tensor& t) {
+    if (t.size() != 0) ranges_.push_back(range_of(t));
+  }
+  void reads(const any_tensor& t) {
+    if (t.size() != 0) read_ranges_.push_back(range_of(t));
+  }
+
   /// What is written overlaps nothing else that is read or written; an input may be the very view of an output.
   errc check_memory() {
     sort_ranges(ranges_);
     for (std::size_t i = 1; i < ranges_.size(); ++i)
       if (ranges_[i].first < ranges_[i - 1].last) return errc::overlapping_output;
+    for (const byte_range& r : read_ranges_)
+      if (touches(ranges_, r)) return errc::overlapping_output;
     for (std::size_t k = 0; k < rows_.size(); ++k)
       for (std::size_t i = 0; i < inputs_; ++i) {
         bool same = false;
@@ -141,7 +152,7 @@ private:
   std::vector<row> rows_;
   std::vector<const any_tensor*> in_;
   std::vector<const any_mutable_tensor*> io_;
-  std::vector<byte_range> ranges_;
+  std::vector<byte_range> ranges_, read_ranges_;
 };
 
 /// Elements [begin, begin + count) of a floating view as doubles; count <= 512.
