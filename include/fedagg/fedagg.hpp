@@ -32,12 +32,14 @@
 #include <fedagg/core/options.hpp>
 #include <fedagg/core/outcome.hpp>
 #include <fedagg/core/perturbation.hpp>
+#include <fedagg/core/power.hpp>
 #include <fedagg/core/random.hpp>
 #include <fedagg/core/relaxed.hpp>
 #include <fedagg/core/rule.hpp>
 #include <fedagg/core/scope.hpp>
 #include <fedagg/core/selection.hpp>
 #include <fedagg/core/sign_clusters.hpp>
+#include <fedagg/core/staleness.hpp>
 #include <fedagg/core/subset_choice.hpp>
 #include <fedagg/core/tensor_view.hpp>
 #include <fedagg/core/weighting.hpp>
