@@ -19,6 +19,7 @@
 #include <fedagg/core/element.hpp>
 #include <fedagg/core/errc.hpp>
 #include <fedagg/core/error.hpp>
+#include <fedagg/core/exact_sum.hpp>
 #include <fedagg/core/executor.hpp>
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/krum_scores.hpp>
