@@ -40,6 +40,7 @@
 #include <fedagg/core/scope.hpp>
 #include <fedagg/core/selection.hpp>
 #include <fedagg/core/sign_clusters.hpp>
+#include <fedagg/core/simplex_projection.hpp>
 #include <fedagg/core/staleness.hpp>
 #include <fedagg/core/subset_choice.hpp>
 #include <fedagg/core/tensor_view.hpp>
