@@ -21,6 +21,7 @@
 #include <fedagg/core/element.hpp>
 #include <fedagg/core/errc.hpp>
 #include <fedagg/core/error.hpp>
+#include <fedagg/core/exact_sum.hpp>
 #include <fedagg/core/executor.hpp>
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/krum_scores.hpp>
@@ -36,6 +37,7 @@
 #include <fedagg/core/options.hpp>
 #include <fedagg/core/outcome.hpp>
 #include <fedagg/core/perturbation.hpp>
+#include <fedagg/core/power.hpp>
 #include <fedagg/core/random.hpp>
 #include <fedagg/core/relaxed.hpp>
 #include <fedagg/core/rule.hpp>
@@ -43,6 +45,8 @@
 #include <fedagg/core/scope.hpp>
 #include <fedagg/core/selection.hpp>
 #include <fedagg/core/sign_clusters.hpp>
+#include <fedagg/core/simplex_projection.hpp>
+#include <fedagg/core/staleness.hpp>
 #include <fedagg/core/subset_choice.hpp>
 #include <fedagg/core/tensor_roles.hpp>
 #include <fedagg/core/tensor_view.hpp>
