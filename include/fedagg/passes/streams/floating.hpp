@@ -5,8 +5,10 @@
 #include <array>
 #include <cstddef>
 #include <span>
+#include <string_view>
 #include <utility>
 
+#include <fedagg/core/archive.hpp>
 #include <fedagg/core/model_view.hpp>
 #include <fedagg/passes/streams.hpp>
 
@@ -106,6 +108,28 @@ struct distance_sum {
     values[0] = difference * difference;
   }
 };
+
+/// Nothing but a look at every value.
+struct look_sum {
+  static constexpr std::size_t inputs = 1, sums = 1;
+  template <class L>
+  void operator()(const L*, L* values) const {
+    values[0] = L(0);
+  }
+};
+
+/// `ok` if every floating value of the model is finite, else `non_finite`, or why it cannot be looked at.
+[[nodiscard]] inline errc look_at(const model_view& model, const stream_options& how = {}) noexcept {
+  double none = 0;
+  return total_floating(look_sum{}, {&model}, std::span<double, 1>(&none, 1), how);
+}
+
+/// Archives a buffer as a part of an object; one with values that are not finite is not loaded.
+template <class Archive, class Buffer>
+errc archive_finite(Archive& a, std::string_view part, Buffer& buffer) {
+  if (const errc rc = archive_part(a, part, buffer); rc != errc::ok) return rc;
+  return a.loading() && look_at(buffer.model()) != errc::ok ? errc::file_format : errc::ok;
+}
 
 /// Runs a call that takes options and returns a code; throws what it was refused for, with the tensor's name.
 template <class Call>
