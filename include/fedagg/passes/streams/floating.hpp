@@ -3,14 +3,25 @@
 #define FEDAGG_PASSES_STREAMS_FLOATING_HPP
 
 #include <array>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <string_view>
 #include <utility>
 
+#include <fedagg/core/archive.hpp>
 #include <fedagg/core/model_view.hpp>
 #include <fedagg/passes/streams.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
+
+/// Finite and above zero, finite and not below; by the bits, so that no caller's mode takes a subnormal number for
+/// zero.
+constexpr bool is_positive(double x) noexcept { return std::bit_cast<std::uint64_t>(x) - 1 < 0x7ff0000000000000u - 1; }
+constexpr bool is_not_negative(double x) noexcept {
+  return is_positive(x) || std::bit_cast<std::uint64_t>(x) << 1 == 0;
+}
 
 /// The floating tensors of a model, in order: the model itself if it has no other.
 template <class Void>
@@ -49,7 +60,8 @@ template <stream_step Step, std::size_t... I, std::size_t... O>
 errc update_floating(const Step& step, const std::array<const model_view*, Step::inputs>& in,
                      const std::array<const mutable_model_view*, Step::updates>& io, const stream_options& how,
                      std::index_sequence<I...>, std::index_sequence<O...>) {
-  const std::array<floating_part<const void>, sizeof...(I)> inputs{floating_part<const void>(*in[I])...};
+  [[maybe_unused]] const std::array<floating_part<const void>, sizeof...(I)> inputs{
+      floating_part<const void>(*in[I])...};
   const std::array<floating_part<void>, sizeof...(O)> updates{floating_part<void>(*io[O])...};
   stream_fault fault;
   stream_options own = how;
@@ -72,7 +84,8 @@ template <stream_step Step>
 template <stream_sum Step, std::size_t... I>
 errc total_floating(const Step& step, const std::array<const model_view*, Step::inputs>& in,
                     std::span<double, Step::sums> out, const stream_options& how, std::index_sequence<I...>) {
-  const std::array<floating_part<const void>, sizeof...(I)> inputs{floating_part<const void>(*in[I])...};
+  [[maybe_unused]] const std::array<floating_part<const void>, sizeof...(I)> inputs{
+      floating_part<const void>(*in[I])...};
   stream_fault fault;
   stream_options own = how;
   own.fault = &fault;
@@ -83,8 +96,7 @@ errc total_floating(const Step& step, const std::array<const model_view*, Step::
 template <stream_sum Step>
 [[nodiscard]] errc total_floating(const Step& step, const std::array<const model_view*, Step::inputs>& in,
                                   std::span<double, Step::sums> out, const stream_options& how) noexcept {
-  return no_throw(
-      [&] { return total_floating(step, in, out, how, std::make_index_sequence<Step::inputs>{}); });
+  return no_throw([&] { return total_floating(step, in, out, how, std::make_index_sequence<Step::inputs>{}); });
 }
 
 /// io[0] += rate (in[0] - in[1]): the gradient of rate / 2 |in[0] - in[1]|^2.
@@ -106,6 +118,28 @@ struct distance_sum {
     values[0] = difference * difference;
   }
 };
+
+/// Nothing but a look at every value.
+struct look_sum {
+  static constexpr std::size_t inputs = 1, sums = 1;
+  template <class L>
+  void operator()(const L*, L* values) const {
+    values[0] = L(0);
+  }
+};
+
+/// `ok` if every floating value of the model is finite, else `non_finite`, or why it cannot be looked at.
+[[nodiscard]] inline errc look_at(const model_view& model, const stream_options& how = {}) noexcept {
+  double none = 0;
+  return total_floating(look_sum{}, {&model}, std::span<double, 1>(&none, 1), how);
+}
+
+/// Archives a buffer as a part of an object; one with values that are not finite is not loaded.
+template <class Archive, class Buffer>
+errc archive_finite(Archive& a, std::string_view part, Buffer& buffer) {
+  if (const errc rc = archive_part(a, part, buffer); rc != errc::ok) return rc;
+  return a.loading() && look_at(buffer.model()) != errc::ok ? errc::file_format : errc::ok;
+}
 
 /// Runs a call that takes options and returns a code; throws what it was refused for, with the tensor's name.
 template <class Call>
