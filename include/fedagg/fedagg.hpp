@@ -24,6 +24,7 @@
 #include <fedagg/core/exact_sum.hpp>
 #include <fedagg/core/executor.hpp>
 #include <fedagg/core/geometry.hpp>
+#include <fedagg/core/id_table.hpp>
 #include <fedagg/core/krum_scores.hpp>
 #include <fedagg/core/line_median.hpp>
 #include <fedagg/core/median_search.hpp>
@@ -59,9 +60,11 @@
 #include <fedagg/passes/accumulator.hpp>
 #include <fedagg/passes/admission.hpp>
 #include <fedagg/passes/aggregate.hpp>
+#include <fedagg/passes/binned_accumulator.hpp>
 #include <fedagg/passes/columns.hpp>
 #include <fedagg/passes/combine.hpp>
 #include <fedagg/passes/coordinate_pass.hpp>
+#include <fedagg/passes/fixed_point_accumulator.hpp>
 #include <fedagg/passes/geometric.hpp>
 #include <fedagg/passes/gram.hpp>
 #include <fedagg/passes/gram_pass.hpp>
