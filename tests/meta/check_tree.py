@@ -26,7 +26,7 @@ LEVELS["rules.hpp"] = 5.5  # the list of rules: above every rule, below the adap
 LEVELS.update(dict.fromkeys(["formats", "adapters"], 6))
 LEVELS["umbrella"] = 7
 COHESIVE = {"config", "core", "kernels", "passes"}  # a file may include another of the same folder
-DIVIDED = {"formats", "adapters"}  # a file may include parts of the same folder: those that lie in a sub-folder
+DIVIDED = {"protocols", "formats", "adapters"}  # a file may include parts of the same folder: those that lie in a sub-folder
 ANY_THIRD_PARTY = {"formats", "adapters"}
 SPECTRAL = {"smea", "caf", "dnc"}  # the one exception below: they need eigenpairs
 
