@@ -11,6 +11,7 @@
 #include <fedagg/core/archive.hpp>
 #include <fedagg/core/arena.hpp>
 #include <fedagg/core/attack.hpp>
+#include <fedagg/core/bias_correction.hpp>
 #include <fedagg/core/centred_products.hpp>
 #include <fedagg/core/chain.hpp>
 #include <fedagg/core/cohort.hpp>
@@ -39,11 +40,13 @@
 #include <fedagg/core/random.hpp>
 #include <fedagg/core/relaxed.hpp>
 #include <fedagg/core/rule.hpp>
+#include <fedagg/core/schedule.hpp>
 #include <fedagg/core/scope.hpp>
 #include <fedagg/core/selection.hpp>
 #include <fedagg/core/sign_clusters.hpp>
 #include <fedagg/core/staleness.hpp>
 #include <fedagg/core/subset_choice.hpp>
+#include <fedagg/core/tensor_roles.hpp>
 #include <fedagg/core/tensor_view.hpp>
 #include <fedagg/core/weighting.hpp>
 #include <fedagg/core/workspace.hpp>
@@ -64,6 +67,8 @@
 #include <fedagg/passes/inspect.hpp>
 #include <fedagg/passes/nearest.hpp>
 #include <fedagg/passes/rows.hpp>
+#include <fedagg/passes/server_step.hpp>
+#include <fedagg/passes/streams.hpp>
 #include <fedagg/passes/strided.hpp>
 #include <fedagg/passes/windows.hpp>
 #include <fedagg/rules.hpp>

@@ -10,6 +10,7 @@
 #include <fedagg/kernels/square.inl>
 #include <fedagg/kernels/sort.inl>
 #include <fedagg/kernels/lanes.inl>
+#include <fedagg/kernels/stream.inl>
 #include <fedagg/kernels/window.inl>
 #include <fedagg/kernels/nearest.inl>
 #include <fedagg/kernels/gram.inl>

@@ -58,6 +58,8 @@ template <class Isa>
 struct column_kernel;
 template <class Isa>
 struct gram_kernel;
+template <class Isa>
+struct stream_kernel;
 
 /// What a kernel saw: flags, so that several tasks' findings can be joined.
 inline constexpr unsigned saw_non_finite = 1;
