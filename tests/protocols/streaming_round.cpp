@@ -13,7 +13,7 @@
 #include <fedagg/passes/accumulator.hpp>
 
 #include "support/allocations.hpp"
-#include "support/exact_sum.hpp"
+#include "support/whole_sum.hpp"
 #include "support/memory_archive.hpp"
 #include "support/round_model.hpp"
 
@@ -91,7 +91,7 @@ TEST_CASE("a streaming round does what the plain model of it does, whatever is c
       round_model::random_calls(s, seed, 1200);
     }
     SECTION("an accumulator of one's own, saved and loaded " + std::to_string(seed)) {
-      subject<exact_sum> s;
+      subject<whole_sum> s;
       round_model::random_calls(s, seed, 1200);
     }
   }
@@ -130,8 +130,8 @@ TEST_CASE("edges hand up what they have summed: the root's result is the flat on
   for (int turn = 0; turn < 40; ++turn) {
     // Four edges below two inner nodes below the root, and two clients of the root's own.
     std::vector<float> flat_out(3), out(3);
-    streaming_round flat{exact_sum(out)}, root{exact_sum(out)}, left{exact_sum(out)}, right{exact_sum(out)};
-    std::vector<streaming_round<exact_sum>> edges(4, streaming_round<exact_sum>{exact_sum(out)});
+    streaming_round flat{whole_sum(out)}, root{whole_sum(out)}, left{whole_sum(out)}, right{whole_sum(out)};
+    std::vector<streaming_round<whole_sum>> edges(4, streaming_round<whole_sum>{whole_sum(out)});
     std::vector<std::string> everybody;
     std::vector<std::vector<float>> values(5);
     std::vector<std::vector<double>> weights(5);
@@ -181,7 +181,7 @@ TEST_CASE("edges hand up what they have summed: the root's result is the flat on
 TEST_CASE("an edge is counted once, in its own round, and a missing one is named") {
   std::vector<float> out(3);
   const std::vector<float> longer(4);
-  streaming_round root{exact_sum(out)}, old{exact_sum(out)}, edge{exact_sum(out)}, odd{exact_sum(longer)};
+  streaming_round root{whole_sum(out)}, old{whole_sum(out)}, edge{whole_sum(out)}, odd{whole_sum(longer)};
   fill(old, 3, {7, 9}, {1, 1});
   fill(edge, 4, {1, 3}, {1, 1});
   odd.begin({.round = 4}, {"x"});
@@ -191,7 +191,7 @@ TEST_CASE("an edge is counted once, in its own round, and a missing one is named
   CHECK(root.try_receive({.client = "east", .now = 1}, old) == errc::stale_client);
   CHECK(root.try_receive({.client = "south", .now = 2}, edge) == errc::unknown_client);
   CHECK(root.try_receive({.client = "west", .now = 3}, odd) == errc::client_layout);
-  CHECK(root.try_receive({.client = "west", .round = 4, .now = 4}, exact_sum(out)) == errc::empty_cohort);
+  CHECK(root.try_receive({.client = "west", .round = 4, .now = 4}, whole_sum(out)) == errc::empty_cohort);
   CHECK(root.try_receive({.client = "east", .now = 5}, edge) == errc::ok);
   CHECK(root.try_receive({.client = "east", .now = 6}, edge) == errc::duplicate_client);
   CHECK(root.clients() == 2);
@@ -205,7 +205,7 @@ TEST_CASE("an edge is counted once, in its own round, and a missing one is named
 TEST_CASE("a hostile file is refused") {
   std::vector<float> out(3);
   const std::vector<float> x = {1, 2, 3};
-  streaming_round round{exact_sum(out)};
+  streaming_round round{whole_sum(out)};
   round.begin({.round = 5, .deadline = 20, .needed = 3, .minimum = 2}, {"a", "bb", "", "dddd"});
   REQUIRE(round.try_receive({.client = "bb", .round = 5}, x) == errc::ok);
   REQUIRE(round.try_receive({.client = "who", .round = 5}, x) == errc::unknown_client);
@@ -213,7 +213,7 @@ TEST_CASE("a hostile file is refused") {
   fedagg_test::memory_archive saved;
   REQUIRE(saved.save(round) == errc::ok);
   const auto load = [&](const fedagg_test::memory_archive& a) {
-    streaming_round fresh{exact_sum(out)};
+    streaming_round fresh{whole_sum(out)};
     fedagg_test::memory_archive copy = a;
     return copy.load(fresh);
   };
@@ -271,7 +271,7 @@ TEST_CASE("a hostile file is refused") {
     CHECK(load(a) == errc::file_format);
   }
   SECTION("after a restart the clock starts anew") {
-    streaming_round fresh{exact_sum(out)};
+    streaming_round fresh{whole_sum(out)};
     REQUIRE(saved.load(fresh) == errc::ok);
     CHECK(fresh.try_receive({.client = "bb", .round = 5, .now = -1000}, x) == errc::duplicate_client);
     CHECK(fresh.try_extend(-900) == errc::ok);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#ifndef FEDAGG_TESTS_SUPPORT_EXACT_SUM_HPP
-#define FEDAGG_TESTS_SUPPORT_EXACT_SUM_HPP
+#ifndef FEDAGG_TESTS_SUPPORT_WHOLE_SUM_HPP
+#define FEDAGG_TESTS_SUPPORT_WHOLE_SUM_HPP
 
 #include <cstddef>
 #include <cstdint>
@@ -14,9 +14,9 @@
 #include <fedagg/passes/inspect.hpp>
 
 /// A user's accumulator: models of one tensor of small whole floats, whole weights; exact, and it can be saved.
-class exact_sum {
+class whole_sum {
 public:
-  explicit exact_sum(const fedagg::model_view& layout) : layout_(layout), sums_(layout_.elements()) {}
+  explicit whole_sum(const fedagg::model_view& layout) : layout_(layout), sums_(layout_.elements()) {}
 
   fedagg::errc try_absorb(const fedagg::model_view& model, double weight = 1, fedagg::executor_ref = {}) noexcept {
     if (const fedagg::errc rc = fedagg::try_inspect(model, layout_); rc != fedagg::errc::ok) return rc;
@@ -28,7 +28,7 @@ public:
     ++clients_;
     return fedagg::errc::ok;
   }
-  fedagg::errc try_merge(const exact_sum& other) noexcept {
+  fedagg::errc try_merge(const whole_sum& other) noexcept {
     if (layout_.matches(other.layout_) != fedagg::errc::ok) return fedagg::errc::layout_mismatch;
     for (std::size_t j = 0; j < sums_.size(); ++j) sums_[j] += other.sums_[j];
     weight_ += other.weight_;
@@ -65,4 +65,4 @@ private:
   std::uint64_t weight_ = 0, clients_ = 0;
 };
 
-#endif // FEDAGG_TESTS_SUPPORT_EXACT_SUM_HPP
+#endif // FEDAGG_TESTS_SUPPORT_WHOLE_SUM_HPP
