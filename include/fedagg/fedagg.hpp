@@ -21,6 +21,7 @@
 #include <fedagg/core/element.hpp>
 #include <fedagg/core/errc.hpp>
 #include <fedagg/core/error.hpp>
+#include <fedagg/core/exact_sum.hpp>
 #include <fedagg/core/executor.hpp>
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/krum_scores.hpp>
@@ -44,6 +45,7 @@
 #include <fedagg/core/scope.hpp>
 #include <fedagg/core/selection.hpp>
 #include <fedagg/core/sign_clusters.hpp>
+#include <fedagg/core/simplex_projection.hpp>
 #include <fedagg/core/staleness.hpp>
 #include <fedagg/core/subset_choice.hpp>
 #include <fedagg/core/tensor_roles.hpp>
