@@ -9,39 +9,9 @@
 #include <fedagg/core/model_view.hpp>
 #include <fedagg/core/relaxed.hpp>
 #include <fedagg/kernels/fp_guard.hpp>
-#include <fedagg/kernels/simd.hpp>
-#include <fedagg/passes/strided.hpp>
+#include <fedagg/passes/accumulator/elements.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {
-namespace impl {
-
-/// Elements [begin, end) of a view: `non_finite`, or `integer_range` for integers that no double holds.
-template <class Void = void>
-errc look_at(const any_tensor& view, std::size_t begin, std::size_t end) noexcept {
-  constexpr std::size_t block = 512;
-  const bool whole = is_integer(view.type());
-  const auto bad = [&](const void* p, std::size_t count) {
-    if (whole) {
-      double as_double[block];
-      return !integers_to_double(view.type(), p, count, as_double);
-    }
-    return on_active_isa([&](auto tag) { return scan_kernel<decltype(tag)>::non_finite(view.type(), p, count); });
-  };
-  const std::size_t bytes = size_of(view.type()), step = view.contiguous() && !whole ? end - begin : block;
-  alignas(64) std::byte space[block * 8];
-  for (std::size_t at = begin; at < end; at += step) {
-    const std::size_t count = end - at < step ? end - at : step;
-    const void* p = static_cast<const std::byte*>(view.data()) + at * bytes;
-    if (!view.contiguous()) {
-      gather(view, at, count, space);
-      p = space;
-    }
-    if (bad(p, count)) return whole ? errc::integer_range : errc::non_finite;
-  }
-  return errc::ok;
-}
-
-} // namespace impl
 
 /// What keeps a client's model from being used, found before any of it is: `client_layout`, `non_finite`,
 /// `integer_range`, a view's own status; `unsupported_element` where the layout itself holds something that is no
@@ -76,8 +46,8 @@ template <class Void = void>
     for (; k < in.layout.size() && at >= in.tiles(k); ++k) at -= in.tiles(k);
     if (k < in.layout.size()) {
       const std::size_t size = in.layout.elements(k);
-      const errc rc =
-          impl::look_at(in.model.entries()[k].tensor, at * grain, size - at * grain < grain ? size : (at + 1) * grain);
+      const errc rc = impl::look_for_non_finite(in.model.entries()[k].tensor, at * grain,
+                                                size - at * grain < grain ? size : (at + 1) * grain);
       if (rc != errc::ok) detail::lower_to(in.found, k * reasons + static_cast<std::size_t>(rc));
     }
     detail::fetch_add(in.done, detail::ticket(index));

@@ -61,9 +61,15 @@ public:
   }
   const fedbuff& how() const noexcept { return how_; }
 
-  /// What an update of this version counts now: s(age); 0 for one that is not taken.
+  /// What an update of this version counts now: s(age), on the accumulator's grid of weights if it has one; 0 for one
+  /// that is not taken.
   double weight(std::uint64_t from) const noexcept {
-    return from > model_version() || from < oldest() ? 0 : how_.staleness(model_version() - from);
+    if (from > model_version() || from < oldest()) return 0;
+    const double s = how_.staleness(model_version() - from);
+    if constexpr (requires { double(sum_.how().rounded(s)); })
+      return sum_.how().rounded(s);
+    else
+      return s;
   }
 
   /// Adds what a client made of a version of the model: delta = its model - that version. `value_range` for a version
