@@ -85,7 +85,8 @@ TEST_CASE("FedBuff, step by step, with clients of different ages") {
     std::size_t flushed = 0, in = 0;
     std::uint64_t version = 0, oldest_seen = 0;
     while (flushed < 12) {
-      const std::size_t who = random() % (random() % 4 == 0 ? clients : clients - 3);
+      const std::size_t others = random() % 4 == 0 ? clients : clients - 3;
+      const std::size_t who = random() % others;
       if (equal_ages) has[who] = version;
       const std::uint64_t age = version - has[who];
       for (auto& x : delta) x = numeric::uniform(random);

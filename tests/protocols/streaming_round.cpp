@@ -264,6 +264,11 @@ TEST_CASE("a hostile file is refused") {
     auto a = saved;
     for (auto& b : a.items.at("round.standing").bytes) b = std::byte{1};
     CHECK(load(a) == errc::file_format);
+    // Who is received is in the sum, and nobody else.
+    CHECK(spoil("sum.clients", 0, std::uint64_t{0}) == errc::file_format);
+    a = saved;
+    a.items.at("round.standing").bytes[1] = std::byte{0};
+    CHECK(load(a) == errc::file_format);
     // One id twice.
     a = saved;
     const std::uint64_t sizes[] = {1, 1, 1, 4};

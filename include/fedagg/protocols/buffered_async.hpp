@@ -14,6 +14,7 @@
 #include <fedagg/core/model_view.hpp>
 #include <fedagg/core/rule.hpp>
 #include <fedagg/core/staleness.hpp>
+#include <fedagg/protocols/round/absorb.hpp>
 #include <fedagg/protocols/round/gate.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
@@ -81,7 +82,7 @@ public:
     if (const errc rc = status(); rc != errc::ok) return rc;
     if (const errc rc = admit(client, from); rc != errc::ok) return refuse(rc);
     if (ready()) return refuse(errc::round_closed);
-    if (const errc rc = sum_.try_absorb(delta, weight(from), executor); rc != errc::ok) return refuse(rc);
+    if (const errc rc = impl::absorb_alone(sum_, delta, weight(from), executor); rc != errc::ok) return refuse(rc);
     take(client, from);
     return errc::ok;
   }

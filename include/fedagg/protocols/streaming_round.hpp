@@ -13,6 +13,7 @@
 #include <fedagg/core/error.hpp>
 #include <fedagg/core/executor.hpp>
 #include <fedagg/core/model_view.hpp>
+#include <fedagg/protocols/round/absorb.hpp>
 #include <fedagg/protocols/round/report.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {
@@ -54,7 +55,7 @@ public:
   [[nodiscard]] errc try_receive(const delivery& from, const model_view& model, executor_ref executor = {}) noexcept {
     std::size_t who = 0;
     if (const errc rc = book_.admit(from, who); rc != errc::ok) return rc;
-    return book_.settle(who, from, sum_.try_absorb(model, from.weight, executor));
+    return book_.settle(who, from, impl::absorb_alone(sum_, model, from.weight, executor));
   }
 
   /// Adds what an edge has summed up; its weight is the sum's own. An edge is a client of this round: one of another
@@ -123,7 +124,10 @@ public:
   template <class Archive>
   errc archive(Archive& a) {
     if (const errc rc = archive_part(a, "round", book_); rc != errc::ok) return rc;
-    return archive_part(a, "sum", sum_);
+    if (const errc rc = archive_part(a, "sum", sum_); rc != errc::ok) return rc;
+    if (!a.loading() || phase() == round_phase::abandoned) return errc::ok;
+    const bool same = received() == 0 ? clients() == 0 : clients() >= received();
+    return same ? errc::ok : errc::file_format;
   }
 
 private:
