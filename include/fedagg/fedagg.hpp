@@ -69,6 +69,7 @@
 #include <fedagg/passes/gram.hpp>
 #include <fedagg/passes/gram_pass.hpp>
 #include <fedagg/passes/gram_tiles.hpp>
+#include <fedagg/passes/inspect.hpp>
 #include <fedagg/passes/nearest.hpp>
 #include <fedagg/passes/rows.hpp>
 #include <fedagg/passes/server_step.hpp>
