@@ -84,8 +84,8 @@ std::vector<std::string> names_of(const fedagg::torch_model& m) {
 
 TEST_CASE("every element type of LibTorch, or a refusal") {
   const std::pair<at::ScalarType, dtype> known[] = {
-      {at::kDouble, dtype::f64}, {at::kFloat, dtype::f32}, {at::kHalf, dtype::f16},   {at::kBFloat16, dtype::bf16},
-      {at::kLong, dtype::i64},   {at::kInt, dtype::i32},   {at::kShort, dtype::i16},  {at::kChar, dtype::i8},
+      {at::kDouble, dtype::f64}, {at::kFloat, dtype::f32},   {at::kHalf, dtype::f16},  {at::kBFloat16, dtype::bf16},
+      {at::kLong, dtype::i64},   {at::kInt, dtype::i32},     {at::kShort, dtype::i16}, {at::kChar, dtype::i8},
       {at::kByte, dtype::u8},    {at::kBool, dtype::boolean}};
   for (const auto& [type, own] : known) {
     CAPTURE(at::toString(type));
@@ -143,9 +143,8 @@ TEST_CASE("more dimensions than a view keeps apart") {
 }
 
 TEST_CASE("what has no values in the memory of this machine is refused") {
-  const at::Tensor nothing, meta = torch::ones({2}, torch::device(at::kMeta)),
-                            sparse = torch::eye(3).to_sparse(), rows = torch::eye(3).to_sparse_csr(),
-                            zero = at::_efficientzerotensor({4}, torch::kFloat),
+  const at::Tensor nothing, meta = torch::ones({2}, torch::device(at::kMeta)), sparse = torch::eye(3).to_sparse(),
+                            rows = torch::eye(3).to_sparse_csr(), zero = at::_efficientzerotensor({4}, torch::kFloat),
                             negative = torch::imag(torch::conj(torch::ones({2}, at::kComplexFloat)));
   REQUIRE(negative.is_neg());
   CHECK(fedagg::view(nothing).status() == errc::null_data);

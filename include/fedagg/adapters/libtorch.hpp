@@ -65,7 +65,8 @@ inline any_mutable_tensor torch_view(const at::Tensor& t) {
   return {type, t.data_ptr(), shape, strides};
 }
 
-/// A tensor is a handle that shares its memory, and a temporary may hold the last share: it is refused like a container.
+/// A tensor is a handle that shares its memory, and a temporary may hold the last share: it is refused like a
+/// container.
 template <>
 struct foreign_tensor<at::Tensor> {
   static any_mutable_tensor view(const at::Tensor& t) noexcept {
