@@ -20,6 +20,7 @@ fedagg_need g++ make cmake ninja-build python3 catch2 libeigen3-dev nlohmann-jso
 fedagg_want libxtensor-dev ccache python3-venv
 case "$preset" in
   clang) fedagg_need clang && fedagg_want libomp-dev ;;
+  libtorch) fedagg_need libtorch-dev ;;
   aarch64) fedagg_need g++-aarch64-linux-gnu qemu-user ;;
 esac
 

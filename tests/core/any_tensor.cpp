@@ -153,3 +153,11 @@ TEST_CASE("an output is also an input") {
   const any_mutable_tensor bad(dtype::f32, nullptr, shape);
   CHECK(any_tensor(bad).status() == errc::null_data);
 }
+
+TEST_CASE("a refused view has its reason and no element") {
+  const auto t = any_mutable_tensor::refused(errc::unsupported_element);
+  CHECK(t.status() == errc::unsupported_element);
+  CHECK(t.size() == 0);
+  CHECK(any_tensor(t).status() == errc::unsupported_element);
+  CHECK(any_tensor::refused(errc::null_data).status() == errc::null_data);
+}

@@ -12,6 +12,22 @@
 
 #include "support/catch.hpp"
 
+namespace {
+/// A tensor that knows its element type at run time, and its adapter.
+struct late_tensor {
+  double* memory;
+  std::size_t size;
+};
+} // namespace
+
+template <>
+struct fedagg::detail::foreign_tensor<late_tensor> {
+  static any_mutable_tensor view(const late_tensor& t) noexcept {
+    if (t.size > 3) return any_mutable_tensor::refused(errc::unsupported_element);
+    return {dtype::f64, t.memory, std::span<const std::size_t>(&t.size, 1)};
+  }
+};
+
 using fedagg::errc;
 using fedagg::tensor_source;
 using fedagg::tensor_view;
@@ -35,6 +51,9 @@ concept viewable = requires(S&& s) {
 static_assert(viewable<const std::vector<float>&> && viewable<const std::span<float>> &&
               viewable<const tensor_view<float>>);
 static_assert(!viewable<const std::vector<float>> && !viewable<std::vector<float>>);
+// Nor one of what an adapter knows; it may share its memory, so that const ones are outputs too.
+static_assert(tensor_source<late_tensor&> && tensor_source<const late_tensor&>);
+static_assert(!tensor_source<late_tensor> && !viewable<late_tensor> && !viewable<const late_tensor>);
 // An output is also an input, never the other way round.
 static_assert(std::is_convertible_v<tensor_view<float>, tensor_view<const float>>);
 static_assert(!std::is_convertible_v<tensor_view<const float>, tensor_view<float>>);
@@ -138,4 +157,13 @@ TEST_CASE("strided containers start at their offset") {
 TEST_CASE("a container with more dimensions than a strided view has is refused, not cut") {
   strided_container c{std::vector<double>(1), std::vector<std::size_t>(9, 1), std::vector<std::ptrdiff_t>(9, 1)};
   CHECK(view(c).status() == errc::bad_parameter);
+}
+
+TEST_CASE("a tensor whose element type is known at run time is seen by its adapter") {
+  double memory[3] = {1, 2, 3};
+  const late_tensor good{memory, 3}, bad{memory, 4};
+  CHECK(view(good).data() == memory);
+  CHECK(view(good).type() == fedagg::dtype::f64);
+  CHECK(view(good).size() == 3);
+  CHECK(view(bad).status() == errc::unsupported_element);
 }

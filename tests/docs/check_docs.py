@@ -30,8 +30,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 STRICT = ["-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 # A snippet shows one thing: it may leave a result unused, and name a variable as the prelude does.
 LENIENT = ["-Wno-unused", "-Wno-shadow"]
-# Headers of third parties that tests/run.sh installs where it can: without them their blocks are named and left out.
-OPTIONAL = ("xtensor/", "fedagg/adapters/xtensor.hpp")
+# Headers of third parties that may be missing, and what tells if they are: their blocks are then named and left out.
+OPTIONAL = {
+    ("xtensor/", "fedagg/adapters/xtensor.hpp"): ["xtensor/xtensor.hpp", "xtensor/containers/xtensor.hpp"],
+    ("torch/", "fedagg/adapters/libtorch.hpp"): ["torch/torch.h"],
+}
 
 
 class Block:
@@ -84,9 +87,10 @@ def is_program(block):
 
 def missing_header(block, compiler):
     for name in re.findall(r"^\s*#\s*include\s*<([^>]+)>", block.text, re.M):
-        if name.startswith(OPTIONAL):
-            third = "xtensor/xtensor.hpp"
-            test = f"#if !__has_include(<{third}>) && !__has_include(<xtensor/containers/xtensor.hpp>)\n#error\n#endif\n"
+        for prefixes, any_of in OPTIONAL.items():
+            if not name.startswith(prefixes):
+                continue
+            test = "#if !" + " && !".join(f"__has_include(<{third}>)" for third in any_of) + "\n#error\n#endif\n"
             done = subprocess.run(compiler + ["-x", "c++", "-fsyntax-only", "-"], input=test, text=True,
                                   capture_output=True)
             if done.returncode != 0:

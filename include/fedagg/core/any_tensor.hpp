@@ -47,6 +47,13 @@ public:
     finish();
   }
 
+  /// A view without elements that nothing may be done with, and why not.
+  static basic_any_tensor refused(errc why) noexcept {
+    basic_any_tensor t;
+    t.status_ = why;
+    return t;
+  }
+
   /// An output is also an input.
   basic_any_tensor(const basic_any_tensor<void>& other) noexcept requires(!std::is_same_v<Void, void>)
       : data_(other.data_), size_(other.size_), rank_(other.rank_), type_(other.type_), contiguous_(other.contiguous_),

@@ -48,6 +48,15 @@ constexpr bool borrows = false;
 template <class T, std::size_t N>
 constexpr bool borrows<std::span<T, N>> = true;
 
+/// What an adapter specialises for tensors that know their element type at run time only:
+/// `static any_mutable_tensor view(const C&) noexcept`.
+template <class C>
+struct foreign_tensor {};
+template <class C>
+concept foreign_like = requires(const C& c) {
+  { foreign_tensor<C>::view(c) } -> std::same_as<any_mutable_tensor>;
+};
+
 } // namespace detail
 
 /// A strided view of someone else's memory with a static element type (const for inputs). Non-owning, freely copied.
@@ -128,6 +137,13 @@ auto view(C& c) noexcept {
                         std::span<const std::ptrdiff_t>(strides, rank <= max_rank ? rank : 0));
 }
 
+/// Of a tensor whose element type is known at run time; it says itself, by its `status()`, if it cannot be one.
+template <class C>
+requires detail::foreign_like<std::remove_const_t<C>>
+any_mutable_tensor view(C& tensor) noexcept {
+  return detail::foreign_tensor<std::remove_const_t<C>>::view(tensor);
+}
+
 /// Temporary handles of a third party, as its adapter names them: a block, a map, a strided view.
 template <class C>
   requires(detail::borrows<std::remove_const_t<C>> && (detail::eigen_like<C> || detail::xtensor_like<C>))
@@ -140,7 +156,7 @@ constexpr bool detail::borrows<tensor_view<T>> = true;
 
 // A const temporary would bind to C&.
 template <class C>
-requires(detail::has_data<const C> && !detail::borrows<C>) void view(const C&&) = delete;
+requires((detail::has_data<const C> || detail::foreign_like<C>)&&!detail::borrows<C>) void view(const C&&) = delete;
 
 template <element T>
 tensor_view<T> view(tensor_view<T> v) noexcept {
