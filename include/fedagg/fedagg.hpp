@@ -55,9 +55,11 @@
 #include <fedagg/passes/accumulator.hpp>
 #include <fedagg/passes/admission.hpp>
 #include <fedagg/passes/aggregate.hpp>
+#include <fedagg/passes/binned_accumulator.hpp>
 #include <fedagg/passes/columns.hpp>
 #include <fedagg/passes/combine.hpp>
 #include <fedagg/passes/coordinate_pass.hpp>
+#include <fedagg/passes/fixed_point_accumulator.hpp>
 #include <fedagg/passes/geometric.hpp>
 #include <fedagg/passes/gram.hpp>
 #include <fedagg/passes/gram_pass.hpp>

@@ -17,16 +17,25 @@ struct scan_kernel<FEDAGG_ISA> {
                               : sizeof(T) == 4             ? static_cast<word>(0x7f800000)
                                                            : static_cast<word>(0x7f80);
     constexpr std::size_t width = s::template width<T>;
-    using words = vec<word, width>;
+    using unsigned_word = std::make_unsigned_t<word>;
+    using words = vec<unsigned_word, width>;
+    constexpr auto mask = static_cast<unsigned_word>(exponent);
+    // An exponent of all ones carries into the sign.
+    constexpr auto carry = static_cast<unsigned_word>(mask & (~mask + 1u));
+    constexpr std::size_t step = 4 * width, block = 4096 / step * step;
     std::size_t j = 0;
-    for (; j + 8 * width <= count; j += 8 * width) {
-      auto bad = s::template load<words>(p + j) != s::template load<words>(p + j);
-#pragma GCC unroll 8
-      for (std::size_t k = 0; k < 8; ++k) {
-        FEDAGG_PREFETCH(p + j + k * width + 1024 / sizeof(T));
-        bad = bad | ((s::template load<words>(p + j + k * width) & exponent) == exponent);
+    while (j + step <= count) {
+      words seen[4];
+      for (auto& v : seen) v = s::template fill<unsigned_word, width>(0);
+      for (const std::size_t end = count - j < block ? count : j + block; j + step <= end; j += step) {
+#pragma GCC unroll 4
+        for (std::size_t k = 0; k < 4; ++k) {
+          FEDAGG_PREFETCH(p + j + k * width + 1024 / sizeof(T));
+          seen[k] = seen[k] | ((s::template load<words>(p + j + k * width) & mask) + carry);
+        }
       }
-      if (s::any(bad)) return true;
+      const words all = (seen[0] | seen[1]) | (seen[2] | seen[3]);
+      if (s::any(all & static_cast<unsigned_word>(unsigned_word{1} << (sizeof(T) * 8 - 1)))) return true;
     }
     for (; j < count; ++j) {
       word w;

@@ -17,6 +17,7 @@
 #include <fedagg/core/element.hpp>
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/rule.hpp>
+#include <fedagg/kernels/binned.hpp>
 #include <fedagg/kernels/isa.hpp>
 #include <fedagg/kernels/network.hpp>
 #include <fedagg/kernels/vec.hpp>
@@ -46,6 +47,10 @@ template <class Isa>
 struct half_sum_kernel;
 template <class Isa>
 struct sum_kernel;
+template <class Isa>
+struct fixed_kernel;
+template <class Isa>
+struct binned_kernel;
 template <class Isa>
 struct sort_kernel;
 template <class Isa>
