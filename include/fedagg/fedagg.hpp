@@ -23,6 +23,7 @@
 #include <fedagg/core/error.hpp>
 #include <fedagg/core/executor.hpp>
 #include <fedagg/core/geometry.hpp>
+#include <fedagg/core/id_table.hpp>
 #include <fedagg/core/krum_scores.hpp>
 #include <fedagg/core/line_median.hpp>
 #include <fedagg/core/median_search.hpp>
