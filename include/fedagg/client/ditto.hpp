@@ -32,8 +32,7 @@ public:
 
   /// v = the model. One pass. `layout_mismatch`, `overlapping_output` before the first write; `non_finite`, `overflow`:
   /// v is as it was, or spoiled with `write::direct`.
-  [[nodiscard]] errc try_start(const model_view& model,
-                               const stream_options& how = {.write = write::atomic}) noexcept {
+  [[nodiscard]] errc try_start(const model_view& model, const stream_options& how = {.write = write::atomic}) noexcept {
     if (status() != errc::ok) return status();
     return impl::update_floating(copy_step{}, {&model}, {&personal_.model()}, how);
   }
@@ -46,7 +45,7 @@ public:
   [[nodiscard]] errc try_add_gradient(double lambda, const model_view& global, const mutable_model_view& gradient,
                                       const stream_options& how = {}) const noexcept {
     if (status() != errc::ok) return status();
-    if (!is_finite(lambda) || lambda < 0) return errc::bad_parameter;
+    if (!impl::is_not_negative(lambda)) return errc::bad_parameter;
     return impl::update_floating(impl::pull_step{lambda}, {&personal_.model(), &global}, {&gradient}, how);
   }
   void add_gradient(double lambda, const model_view& global, const mutable_model_view& gradient,
@@ -54,12 +53,12 @@ public:
     impl::checked(how, [&](const auto& own) { return try_add_gradient(lambda, global, gradient, own); });
   }
 
-  /// v -= eta (gradient + lambda (v - w_t)): the paper's step in one pass. `bad_parameter` unless eta > 0 and lambda >= 0,
-  /// both finite; `non_finite`, `overflow`: v is as it was, or spoiled with `write::direct`, which saves a read.
+  /// v -= eta (gradient + lambda (v - w_t)): the paper's step in one pass. `bad_parameter` unless eta > 0 and lambda >=
+  /// 0, both finite; `non_finite`, `overflow`: v is as it was, or spoiled with `write::direct`, which saves a read.
   [[nodiscard]] errc try_step(double eta, double lambda, const model_view& global, const model_view& gradient,
                               const stream_options& how = {.write = write::atomic}) noexcept {
     if (status() != errc::ok) return status();
-    if (!is_finite(lambda) || lambda < 0 || !is_finite(eta) || !(eta > 0)) return errc::bad_parameter;
+    if (!impl::is_not_negative(lambda) || !impl::is_positive(eta)) return errc::bad_parameter;
     return impl::update_floating(descent_step{eta, lambda}, {&global, &gradient}, {&personal_.model()}, how);
   }
   void step(double eta, double lambda, const model_view& global, const model_view& gradient,

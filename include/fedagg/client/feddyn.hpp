@@ -14,8 +14,8 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS {
 
 /// A FedDyn client's g_k, its gradient at its last local optimum, zero at first, for the floating tensors of a model
 /// (Acar et al. 2021, arXiv:2111.04263). In a round the client minimises its loss - <g_k, theta> + alpha/2 |theta -
-/// theta_t|^2: the gradient of every local step is corrected; after the last one g_k is renewed. The server's half is an
-/// optimizer's business and must have the same alpha. State to be saved.
+/// theta_t|^2: the gradient of every local step is corrected; after the last one g_k is renewed. The server's half is
+/// an optimizer's business and must have the same alpha. State to be saved.
 class feddyn_client {
 public:
   static constexpr const char* kind = "feddyn_client";
@@ -35,7 +35,7 @@ public:
   [[nodiscard]] errc try_correct(double alpha, const model_view& model, const model_view& global,
                                  const mutable_model_view& gradient, const stream_options& how = {}) const noexcept {
     if (status() != errc::ok) return status();
-    if (!is_finite(alpha) || !(alpha > 0)) return errc::bad_parameter;
+    if (!impl::is_positive(alpha)) return errc::bad_parameter;
     return impl::update_floating(correction_step{alpha}, {&model, &global, &gradient_.model()}, {&gradient}, how);
   }
   void correct(double alpha, const model_view& model, const model_view& global, const mutable_model_view& gradient,
@@ -43,12 +43,13 @@ public:
     impl::checked(how, [&](const auto& own) { return try_correct(alpha, model, global, gradient, own); });
   }
 
-  /// g_k -= alpha (theta_k - theta_t), theta_k being where the local steps ended. One pass. Refused as `try_correct`, but
-  /// g_k stays as it was after `non_finite` and `overflow`; with `write::direct`, which saves a read, it is spoiled then.
+  /// g_k -= alpha (theta_k - theta_t), theta_k being where the local steps ended. One pass. Refused as `try_correct`,
+  /// but g_k stays as it was after `non_finite` and `overflow`; with `write::direct`, which saves a read, it is spoiled
+  /// then.
   [[nodiscard]] errc try_renew(double alpha, const model_view& local, const model_view& global,
                                const stream_options& how = {.write = write::atomic}) noexcept {
     if (status() != errc::ok) return status();
-    if (!is_finite(alpha) || !(alpha > 0)) return errc::bad_parameter;
+    if (!impl::is_positive(alpha)) return errc::bad_parameter;
     return impl::update_floating(impl::pull_step{-alpha}, {&local, &global}, {&gradient_.model()}, how);
   }
   void renew(double alpha, const model_view& local, const model_view& global,

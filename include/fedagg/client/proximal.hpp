@@ -19,13 +19,13 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS {
 struct proximal_term {
   double mu = 1;
 
-  /// gradient += mu (w - w_t), in double, rounded once. To be called before momentum. One pass, two reads and an update.
-  /// `bad_parameter` unless mu is finite and not negative, `layout_mismatch`, `overlapping_output` before the first
-  /// write; `non_finite`, `overflow` spoil the gradient unless `how.write` is `atomic`.
+  /// gradient += mu (w - w_t), in double, rounded once. To be called before momentum. One pass, two reads and an
+  /// update. `bad_parameter` unless mu is finite and not negative, `layout_mismatch`, `overlapping_output` before the
+  /// first write; `non_finite`, `overflow` spoil the gradient unless `how.write` is `atomic`.
   [[nodiscard]] errc try_add_gradient(const model_view& model, const model_view& global,
                                       const mutable_model_view& gradient,
                                       const stream_options& how = {}) const noexcept {
-    if (!is_finite(mu) || mu < 0) return errc::bad_parameter;
+    if (!impl::is_not_negative(mu)) return errc::bad_parameter;
     return impl::update_floating(impl::pull_step{mu}, {&model, &global}, {&gradient}, how);
   }
   void add_gradient(const model_view& model, const model_view& global, const mutable_model_view& gradient,
@@ -37,7 +37,7 @@ struct proximal_term {
   /// it leaves the range of double. `value` is untouched then.
   [[nodiscard]] errc try_value(const model_view& model, const model_view& global, double& value,
                                const stream_options& how = {}) const noexcept {
-    if (!is_finite(mu) || mu < 0) return errc::bad_parameter;
+    if (!impl::is_not_negative(mu)) return errc::bad_parameter;
     double square = 0;
     const errc rc =
         impl::total_floating(impl::distance_sum{}, {&model, &global}, std::span<double, 1>(&square, 1), how);
@@ -73,8 +73,7 @@ public:
   adaptive_mu() noexcept : adaptive_mu(adaptive_mu_settings{}) {}
   /// `status()` is `bad_parameter` if a setting is outside its range.
   explicit adaptive_mu(const adaptive_mu_settings& settings) noexcept : settings_(settings), base_(settings.start) {
-    const bool good = is_finite(settings.start) && settings.start >= 0 && is_finite(settings.step) &&
-                      settings.step > 0 && settings.falls >= 1;
+    const bool good = impl::is_not_negative(settings.start) && impl::is_positive(settings.step) && settings.falls >= 1;
     status_ = good ? errc::ok : errc::bad_parameter;
   }
 

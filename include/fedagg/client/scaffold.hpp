@@ -15,11 +15,11 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {
 
-/// A SCAFFOLD client's control variate c_i, zero at first, for the floating tensors of a model (Karimireddy et al. 2020,
-/// arXiv:1910.06378). In a round: the gradient of every local step is corrected by c - c_i, before momentum; after the
-/// last one c_i is renewed, and its change sent along with the model. The server's halves, x += eta_g mean (y - x) and
-/// c += |S|/N mean (c_i+ - c_i), are the optimizers' business. State to be saved: a client that forgets c_i while the
-/// server's c remembers it does not converge to the optimum.
+/// A SCAFFOLD client's control variate c_i, zero at first, for the floating tensors of a model (Karimireddy et al.
+/// 2020, arXiv:1910.06378). In a round: the gradient of every local step is corrected by c - c_i, before momentum;
+/// after the last one c_i is renewed, and its change sent along with the model. The server's halves, x += eta_g mean (y
+/// - x) and c += |S|/N mean (c_i+ - c_i), are the optimizers' business. State to be saved: a client that forgets c_i
+/// while the server's c remembers it does not converge to the optimum.
 class scaffold_client {
 public:
   static constexpr const char* kind = "scaffold_client";
@@ -33,8 +33,8 @@ public:
   /// c_i.
   const model_view& control() const noexcept { return control_.model(); }
 
-  /// gradient += c - c_i, to be called before momentum and weight decay have seen the gradient. In double, rounded once.
-  /// One pass. `layout_mismatch`, `overlapping_output` before the first write; `non_finite`, `overflow` spoil the
+  /// gradient += c - c_i, to be called before momentum and weight decay have seen the gradient. In double, rounded
+  /// once. One pass. `layout_mismatch`, `overlapping_output` before the first write; `non_finite`, `overflow` spoil the
   /// gradient unless `how.write` is `atomic`.
   [[nodiscard]] errc try_correct(const model_view& server_control, const mutable_model_view& gradient,
                                  const stream_options& how = {}) const noexcept {
@@ -59,16 +59,16 @@ public:
   }
 
   /// Option II: c_i+ = (c_i - c) + (x - y) / (K eta), the mean of the K gradients that led from the server's model x to
-  /// the client's y with learning rate eta. Where the rate changes within a round, its sum is K eta: give 1 and the sum.
-  /// `change` becomes c_i+ - c_i, before c_i+ is rounded to the state's precision; what it held does not matter. One
-  /// pass. `bad_parameter` for K = 0 or unless eta > 0 and K eta is finite; `layout_mismatch`, `overlapping_output`
-  /// before the first write. `non_finite`, `overflow`: c_i is as it was; with `write::direct`, which saves a read, it is
-  /// spoiled then.
+  /// the client's y with learning rate eta. Where the rate changes within a round, its sum is K eta: give 1 and the
+  /// sum. `change` becomes c_i+ - c_i, before c_i+ is rounded to the state's precision; what it held does not matter.
+  /// One pass. `bad_parameter` for K = 0 or unless eta > 0 and K eta is finite; `layout_mismatch`, `overlapping_output`
+  /// before the first write. `non_finite`, `overflow`: c_i is as it was; with `write::direct`, which saves a read, it
+  /// is spoiled then.
   [[nodiscard]] errc try_renew(const model_view& server_control, const model_view& global, const model_view& local,
                                std::uint64_t steps, double eta, const mutable_model_view& change,
                                const stream_options& how = {.write = write::atomic}) noexcept {
     if (status() != errc::ok) return status();
-    if (steps == 0 || !is_finite(eta) || !(eta > 0)) return errc::bad_parameter;
+    if (steps == 0 || !impl::is_positive(eta)) return errc::bad_parameter;
     double length = 0;
     {
       const impl::fp_guard guard;
@@ -80,8 +80,8 @@ public:
   }
   void renew(const model_view& server_control, const model_view& global, const model_view& local, std::uint64_t steps,
              double eta, const mutable_model_view& change, const stream_options& how = {.write = write::atomic}) {
-    impl::checked(
-        how, [&](const auto& own) { return try_renew(server_control, global, local, steps, eta, change, own); });
+    impl::checked(how,
+                  [&](const auto& own) { return try_renew(server_control, global, local, steps, eta, change, own); });
   }
 
   /// See core/archive.hpp.

@@ -3,7 +3,9 @@
 #define FEDAGG_PASSES_STREAMS_FLOATING_HPP
 
 #include <array>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -13,6 +15,13 @@
 #include <fedagg/passes/streams.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
+
+/// Finite and above zero, finite and not below; by the bits, so that no caller's mode takes a subnormal number for
+/// zero.
+constexpr bool is_positive(double x) noexcept { return std::bit_cast<std::uint64_t>(x) - 1 < 0x7ff0000000000000u - 1; }
+constexpr bool is_not_negative(double x) noexcept {
+  return is_positive(x) || std::bit_cast<std::uint64_t>(x) << 1 == 0;
+}
 
 /// The floating tensors of a model, in order: the model itself if it has no other.
 template <class Void>
@@ -51,7 +60,8 @@ template <stream_step Step, std::size_t... I, std::size_t... O>
 errc update_floating(const Step& step, const std::array<const model_view*, Step::inputs>& in,
                      const std::array<const mutable_model_view*, Step::updates>& io, const stream_options& how,
                      std::index_sequence<I...>, std::index_sequence<O...>) {
-  const std::array<floating_part<const void>, sizeof...(I)> inputs{floating_part<const void>(*in[I])...};
+  [[maybe_unused]] const std::array<floating_part<const void>, sizeof...(I)> inputs{
+      floating_part<const void>(*in[I])...};
   const std::array<floating_part<void>, sizeof...(O)> updates{floating_part<void>(*io[O])...};
   stream_fault fault;
   stream_options own = how;
@@ -74,7 +84,8 @@ template <stream_step Step>
 template <stream_sum Step, std::size_t... I>
 errc total_floating(const Step& step, const std::array<const model_view*, Step::inputs>& in,
                     std::span<double, Step::sums> out, const stream_options& how, std::index_sequence<I...>) {
-  const std::array<floating_part<const void>, sizeof...(I)> inputs{floating_part<const void>(*in[I])...};
+  [[maybe_unused]] const std::array<floating_part<const void>, sizeof...(I)> inputs{
+      floating_part<const void>(*in[I])...};
   stream_fault fault;
   stream_options own = how;
   own.fault = &fault;
@@ -85,8 +96,7 @@ errc total_floating(const Step& step, const std::array<const model_view*, Step::
 template <stream_sum Step>
 [[nodiscard]] errc total_floating(const Step& step, const std::array<const model_view*, Step::inputs>& in,
                                   std::span<double, Step::sums> out, const stream_options& how) noexcept {
-  return no_throw(
-      [&] { return total_floating(step, in, out, how, std::make_index_sequence<Step::inputs>{}); });
+  return no_throw([&] { return total_floating(step, in, out, how, std::make_index_sequence<Step::inputs>{}); });
 }
 
 /// io[0] += rate (in[0] - in[1]): the gradient of rate / 2 |in[0] - in[1]|^2.
