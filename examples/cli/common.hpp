@@ -81,6 +81,20 @@ struct aggregate_options {
 };
 void aggregate(const aggregate_options& how);
 
+struct round_options {
+  std::string config;
+  std::string state;
+  std::string global;
+  std::string trusted;
+  std::string weights;
+  std::string weights_from;
+  std::string report;
+  std::vector<std::string> files;
+  unsigned threads = 0;
+  bool changed_strategy = false;
+};
+void round(const round_options& how);
+
 struct inspect_options {
   std::vector<std::string> files;
   bool json = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The command line: `fedagg aggregate`, `fedagg inspect`, `fedagg rules`.
+// The command line: `fedagg aggregate`, `fedagg round`, `fedagg inspect`, `fedagg rules`.
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -35,6 +35,16 @@ Tensors are matched by name; every file must have the same names, types and shap
 aggregated, integer ones as --integers says; others (BOOL, F8 ...) are copied from the base, or must be equal in all
 files. The output appears complete or not at all; its metadata is that of the base (else of the first file) with
 fedagg.rule and fedagg.version added.
+
+)";
+
+constexpr const char* round_examples = R"(Examples:
+  fedagg round --config strategy.json --state state.safetensors --global g.safetensors site-*.safetensors
+
+One round of a strategy, in place: weights, mixing, rule, then the server's optimizer. Without a state the optimizer
+begins; the state belongs to that model and that strategy from then on. Model and state change together or not at all,
+also if the program is killed. A strategy is JSON such as
+  {"rule": {"rule": "trimmed_mean", "trim": 1}, "optimizer": {"optimizer": "fed_adam", "learning_rate": 0.01}}
 
 )";
 
@@ -127,6 +137,25 @@ int run(int argc, char** argv) {
   aggregate->add_option("-o,--output", how.output, "The file to write")->type_name("FILE")->required();
   aggregate->add_option("files", how.files, "The models of the sites")->type_name("FILE")->required();
 
+  cli::round_options turn;
+  CLI::App* round = app.add_subcommand("round", "One round of a strategy: rule, server optimizer, saved state");
+  round->footer(std::string(round_examples) + exit_codes);
+  round->add_option("--config", turn.config, "The strategy, as JSON")->type_name("FILE")->required();
+  round->add_option("--state", turn.state, "The optimizer's state; written by the first round")->type_name("FILE")->required();
+  round->add_option("--global", turn.global, "The global model; replaced by the new one")->type_name("FILE")->required();
+  round->add_option("--trusted", turn.trusted, "The server's own row, for rules that need one (fltrust)")->type_name("FILE");
+  auto* round_weights = round->add_option("--weights", turn.weights, "One weight per file, in their order")->type_name("W,W,...");
+  round->add_option("--weights-from", turn.weights_from, "The key of each file's metadata that holds its weight")
+      ->type_name("KEY")
+      ->excludes(round_weights);
+  round->add_flag("--changed-strategy", turn.changed_strategy, "Go on with the state of another strategy");
+  round->add_option("--threads", turn.threads, "Threads; 0: one for each processor")
+      ->check(CLI::Range(0u, 1024u))
+      ->type_name("N")
+      ->capture_default_str();
+  round->add_option("--report", turn.report, "What happened, as JSON; - for the standard output")->type_name("FILE");
+  round->add_option("files", turn.files, "The models or updates of the sites")->type_name("FILE")->required();
+
   cli::inspect_options look;
   CLI::App* inspect = app.add_subcommand("inspect", "Tensors, norms, NaN and Inf, metadata, distances between files");
   inspect->footer(std::string(inspect_examples) + exit_codes);
@@ -148,9 +177,10 @@ int run(int argc, char** argv) {
     return static_cast<int>(cli::status::usage);
   }
 
-  if (app.get_subcommands().empty()) cli::usage_error("a subcommand is required: aggregate, inspect or rules; or --help");
+  if (app.get_subcommands().empty()) cli::usage_error("a subcommand is required: aggregate, round, inspect or rules; or --help");
   if (*rules) cli::list_rules(rules_json);
   if (*inspect) return cli::inspect(look);
+  if (*round) cli::round(turn);
   if (*aggregate) {
     if (how.rule.empty() && how.rule_json.empty()) cli::usage_error("--rule or --rule-json is required: one of " + rule_names());
     for (const parameter_option& p : parameters)

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -32,10 +33,11 @@ struct json_unit {};
 #endif
 }
 
+/// Its hyper-parameters, behind its name under `key` if that is not null.
 template <class Json, class R>
-void write_rule(Json& j, const R& rule) {
+void write_parameters(Json& j, const char* key, const R& rule) {
   j = Json::object();
-  j["rule"] = static_cast<const char*>(R::name);
+  if (key) j[key] = static_cast<const char*>(R::name);
   const auto write = [&](const auto& f) {
     if constexpr (requires { static_cast<double>(rule.*f.member); })
       if (is_optional(f) && static_cast<double>(rule.*f.member) == double(unset)) return;
@@ -111,36 +113,35 @@ error read_field(const field<R, T>& f, const Json& value, R& rule) {
   }
 }
 
-/// The text under "rule", or null and why not.
+/// The text under `key`, or null and why not.
 template <class Json>
-const typename Json::string_t* rule_name(const Json& j, error& why) {
+const typename Json::string_t* name_under(const char* key, const char* example, const Json& j, error& why) {
+  const std::string name = std::string("\"") + key + "\"";
   if (!j.is_object()) {
-    why = error(errc::json_type, "a rule is an object such as {\"rule\": \"mean\"}, this is " + quoted(j));
+    const std::string article = std::string("aeiou").find(key[0]) == std::string::npos ? "a " : "an ";
+    why = error(errc::json_type, article + key + " is an object such as {" + name + ": \"" + example + "\"}, this is " + quoted(j));
     return nullptr;
   }
-  const auto found = j.find("rule");
+  const auto found = j.find(key);
   if (found == j.end()) {
-    why = error(errc::json_type, "the key \"rule\" is missing");
+    why = error(errc::json_type, "the key " + name + " is missing");
     return nullptr;
   }
   if (!found->is_string()) {
-    why = error(errc::json_type, "\"rule\" is " + quoted(*found) + ", must be a rule's name");
+    why = error(errc::json_type, name + " is " + quoted(*found) + ", must be the name of a " + key);
     return nullptr;
   }
   return &found->template get_ref<const typename Json::string_t&>();
 }
 
-/// Reads a rule of known type; `rule` is untouched unless the result's code is `ok`.
+/// Reads the hyper-parameters that an object has beside `key`; `rule` is untouched unless the result's code is `ok`.
 template <class R, class Json>
-error read_rule(const Json& j, R& rule) {
+error read_parameters(const Json& j, std::string_view key, R& rule) {
   error why(errc::ok);
-  const auto* const name = rule_name(j, why);
-  if (name == nullptr) return why;
-  if (*name != static_cast<const char*>(R::name))
-    return error(errc::unknown_rule, quoted(j["rule"]) + " where \"" + R::name + "\" is read");
+  if (!j.is_object()) return error(errc::json_type, std::string(R::name) + " is an object, this is " + quoted(j));
   R read{};
   for (auto entry = j.begin(); entry != j.end(); ++entry) {
-    if (entry.key() == "rule") continue;
+    if (entry.key() == key) continue;
     bool known = false;
     const auto visit = [&](const auto& f) {
       if (known || entry.key() != f.name) return;
@@ -155,6 +156,17 @@ error read_rule(const Json& j, R& rule) {
   return why;
 }
 
+/// Reads a rule of known type; `rule` is untouched unless the result's code is `ok`.
+template <class R, class Json>
+error read_rule(const Json& j, R& rule) {
+  error why(errc::ok);
+  const auto* const name = name_under("rule", "mean", j, why);
+  if (name == nullptr) return why;
+  if (*name != static_cast<const char*>(R::name))
+    return error(errc::unknown_rule, quoted(j["rule"]) + " where \"" + R::name + "\" is read");
+  return read_parameters(j, "rule", rule);
+}
+
 } // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl
 
 /// Every rule both ways, also a user's: on the concept, because argument-dependent look-up ends at the namespace.
@@ -162,7 +174,7 @@ template <fedagg::rule_value R>
 struct nlohmann::adl_serializer<R> {
   template <class Json, class = fedagg::impl::json_unit>
   static void to_json(Json& j, const R& rule) {
-    fedagg::impl::write_rule(j, rule);
+    fedagg::impl::write_parameters(j, "rule", rule);
   }
   /// Throws `fedagg::error`; `rule` is then untouched.
   template <class Json, class = fedagg::impl::json_unit>

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT
+// `fedagg round`: one round of a strategy on files, with the optimizer's state beside the global model.
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fedagg/adapters/strategy.hpp>
+#include <fedagg/adapters/threads.hpp>
+#include <fedagg/formats/io/checksum.hpp>
+#include <fedagg/formats/safetensors.hpp>
+#include <fedagg/formats/safetensors_writer.hpp>
+#include <fedagg/formats/saved_state.hpp>
+
+#include "inputs.hpp"
+#include "progress.hpp"
+#include "report.hpp"
+
+namespace cli {
+namespace {
+
+using fedagg::errc;
+using fedagg::safetensors_file;
+using fedagg::safetensors_tensor;
+using json = nlohmann::ordered_json;
+
+bool exists(const std::string& path) {
+  struct stat about = {};
+  return ::stat(path.c_str(), &about) == 0;
+}
+
+std::string read_text(const std::string& path) {
+  fedagg::mapped_file file;
+  fedagg::file_error error;
+  if (fedagg::mapped_file::try_open(path, file, error) != errc::ok) throw failure(error);
+  const auto bytes = file.bytes();
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+fedagg::strategy strategy_of(const std::string& path) {
+  fedagg::strategy s;
+  fedagg::error why(errc::ok);
+  const errc code = fedagg::strategy::try_parse(read_text(path), s, why);
+  if (code != errc::ok) throw failure(status::usage, code, printable(path) + ": " + why.what());
+  return s;
+}
+
+std::vector<const safetensors_tensor*> by_name(std::span<const safetensors_tensor> tensors) {
+  std::vector<const safetensors_tensor*> sorted;
+  for (const safetensors_tensor& t : tensors) sorted.push_back(&t);
+  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->name < b->name; });
+  return sorted;
+}
+
+/// What a state says of the model that it belongs to: every tensor's name and bytes, wherever they lie in the file.
+std::string identity(std::span<const safetensors_tensor> tensors, const auto& bytes_of) {
+  std::uint64_t sum = 0;
+  for (const safetensors_tensor* t : by_name(tensors)) {
+    sum = fedagg::checksum(std::as_bytes(std::span<const char>(t->name)), sum);
+    sum = fedagg::checksum(bytes_of(*t), sum);
+  }
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(sum));
+  return text;
+}
+
+class round_job {
+public:
+  explicit round_job(const round_options& how) : how_(how), strategy_(strategy_of(how.config)), server_(strategy_) {
+    if (strategy_.optimizer.aggregates() > 1)
+      usage_error("the optimizer " + std::string(strategy_.optimizer.name()) +
+                  " needs the clients' controls, which files of one model each do not carry");
+    aggregate_options paths;
+    paths.files = how.files;
+    paths.base = how.global;
+    paths.output = how.global;
+    paths.trusted = how.trusted;
+    paths.report = how.report;
+    check_paths(paths);
+    for (const std::string& other : {how.global, how.config, how.report})
+      if (other == how.state) usage_error("--state is also " + in_quotes(other));
+  }
+
+  void run() {
+    try {
+      work();
+    } catch (const failure& f) {
+      line_.clear();
+      try {
+        report(&f);
+      } catch (const failure& second) {
+        note(second.text);
+      }
+      throw;
+    }
+    report(nullptr);
+    if (how_.report != "-")
+      std::printf("%s: round %llu, %zu of %zu files, %s\n", printable(how_.global).c_str(),
+                  static_cast<unsigned long long>(server_.state().round()), server_.result().used, inputs_.size(),
+                  strategy_.optimizer.text().c_str());
+  }
+
+private:
+  std::string next() const { return how_.state + ".next"; }
+
+  void work() {
+    open(how_.global, global_);
+    if (!how_.trusted.empty()) open(how_.trusted, trusted_);
+    finish_interrupted();
+    load_state();
+    inputs_ = open_inputs(how_.files);
+    aggregate_options weights;
+    weights.weights = how_.weights;
+    weights.weights_from = how_.weights_from;
+    read_weights(weights, inputs_);
+    compare();
+    step();
+    commit();
+  }
+
+  static void open(const std::string& path, safetensors_file& file) {
+    fedagg::file_error error;
+    if (safetensors_file::try_open(path, file, error) != errc::ok) throw failure(error);
+  }
+
+  std::string own_identity() const {
+    return identity(global_.tensors(), [&](const safetensors_tensor& t) { return global_.bytes(t); });
+  }
+
+  /// A round is committed by renaming the model over the old one; the state, complete under its second name by then,
+  /// follows. Where the program was killed in between, the state's own word tells which of the two models is there.
+  void finish_interrupted() {
+    if (!exists(next())) return;
+    fedagg::state_reader reader;
+    fedagg::file_error error;
+    std::string belongs;
+    if (fedagg::state_reader::try_open(next(), reader, error) != errc::ok ||
+        reader.try_load("model", belongs, error) != errc::ok)
+      throw failure(error);
+    if (belongs == own_identity()) {
+      publish_state();
+      note("the state of an interrupted round was put in place");
+    } else if (::unlink(next().c_str()) != 0) {
+      throw failure(status::io, errc::file_io, printable(next()) + ": " + std::strerror(errno));
+    }
+  }
+
+  void publish_state() const {
+    if (std::rename(next().c_str(), how_.state.c_str()) != 0)
+      throw failure(status::io, errc::file_io, printable(how_.state) + ": " + std::strerror(errno));
+  }
+
+  void load_state() {
+    if (!exists(how_.state)) return;
+    fedagg::state_reader reader;
+    fedagg::file_error error;
+    std::string belongs, strategy;
+    if (fedagg::state_reader::try_open(how_.state, reader, error) != errc::ok ||
+        reader.try_load("model", belongs, error) != errc::ok || reader.try_load("strategy", strategy, error) != errc::ok ||
+        reader.try_load("optimizer", server_.state(), {}, error) != errc::ok)
+      throw failure(error);
+    if (belongs != own_identity())
+      throw failure(errc::state_mismatch, printable(how_.state) + ": belongs to another model than " + printable(how_.global) +
+                                              " is now; remove it to begin anew");
+    if (strategy != strategy_.text() && !how_.changed_strategy)
+      throw failure(errc::state_mismatch, printable(how_.state) + ": was made by another strategy than " +
+                                              printable(how_.config) + "; --changed-strategy goes on with it");
+  }
+
+  void compare() {
+    for (input& in : inputs_) {
+      if (!in.bad) in.bad = difference(global_, in.file, false);
+      if (in.bad) refuse_or_note(*in.bad);
+    }
+    if (!how_.trusted.empty())
+      if (const auto wrong = difference(global_, trusted_, false)) throw failure(wrong->code, wrong->text);
+  }
+
+  void refuse_or_note(const fault& f) const {
+    if (strategy_.server.on_bad_client == fedagg::strategy_policy::fail) throw failure(f.code, f.text);
+    note("left out: " + f.text);
+  }
+
+  /// The tensors that a rule computes, in the order of the output.
+  fedagg::model_view in_order(const safetensors_file& file) const {
+    fedagg::model_view model;
+    for (const auto& entry : out_.entries()) model.add(entry.name, file.view(*file.find(entry.name)));
+    return model;
+  }
+
+  void step() {
+    fedagg::safetensors_metadata metadata = global_.metadata();
+    metadata["fedagg.round"] = std::to_string(server_.state().round() + 1);
+    metadata["fedagg.version"] = version();
+    fedagg::file_error error;
+    if (fedagg::safetensors_writer::try_create(how_.global, global_.tensors(), metadata, writer_, error) != errc::ok)
+      throw failure(error);
+    for (const safetensors_tensor& tensor : writer_.tensors()) {
+      const auto from = global_.bytes(*global_.find(tensor.name));
+      if (!from.empty()) std::memcpy(writer_.bytes(tensor).data(), from.data(), from.size());
+    }
+    // By name: the order of a file is the writer's choice, and the state is of a model with its tensors in order.
+    for (const safetensors_tensor* tensor : by_name(writer_.tensors())) {
+      const fedagg::dtype type = element_type(tensor->type);
+      if (is_floating(type) || is_integer(type)) out_.add(tensor->name, writer_.view(*tensor));
+    }
+    // A file that is left out already is still a client of the round: what a rule may lose is counted from all.
+    fedagg::model_view nothing_alike;
+    for (std::size_t k = 0; k <= out_.size(); ++k) nothing_alike.add({}, fedagg::any_tensor());
+    fedagg::cohort cohort;
+    for (const input& in : inputs_)
+      cohort.add(in.bad ? nothing_alike : in_order(in.file), {.weight = in.weight, .id = in.path});
+    if (!how_.trusted.empty()) cohort.trusted(in_order(trusted_));
+    fedagg::thread_pool pool(how_.threads);
+    watched executor(pool, line_);
+    fedagg::strategy_options options;
+    // What is stepped is a copy that is thrown away with everything else if the round is refused.
+    options.write = fedagg::write::direct;
+    options.executor = executor;
+    const errc code = server_.try_round(cohort, out_, options);
+    line_.clear();
+    if (const int signal = interruptible::received(); signal != 0) interrupted(signal);
+    for (const fedagg::rejection& r : server_.result().rejected) {
+      input& in = inputs_[r.client];
+      if (in.bad) continue;
+      in.bad = fault{r.reason, std::string(r.tensor_name),
+                     printable(in.path) + ": tensor " + in_quotes(r.tensor_name) + ": " + fedagg::message(r.reason)};
+      refuse_or_note(*in.bad);
+    }
+    if (code != errc::ok) {
+      std::string text = std::string(fedagg::message(code)) + ": " + std::to_string(server_.result().used) + " of " +
+                         std::to_string(inputs_.size()) + " files left";
+      if (!server_.fault().name.empty()) text += ", tensor " + in_quotes(server_.fault().name);
+      throw failure(code, text);
+    }
+  }
+
+  void commit() {
+    line_.show("writing to the disk");
+    fedagg::file_error error;
+    fedagg::state_writer state;
+    const std::string belongs =
+        identity(writer_.tensors(), [&](const safetensors_tensor& t) { return writer_.bytes(t); });
+    state.add("model", belongs).add("strategy", strategy_.text()).add("optimizer", server_.state());
+    if (state.try_commit(next(), error) != errc::ok) throw failure(error);
+    if (const int signal = interruptible::received(); signal != 0) {
+      (void)::unlink(next().c_str());
+      interrupted(signal);
+    }
+    if (writer_.try_commit(error) != errc::ok) {
+      (void)::unlink(next().c_str());
+      throw failure(error);
+    }
+    publish_state();
+    line_.clear();
+  }
+
+  [[noreturn]] void interrupted(int signal) {
+    failure f(status::internal, errc::executor_failed, "interrupted; the model and the state are as they were");
+    f.status = 128 + signal;
+    throw f;
+  }
+
+  void report(const failure* f) {
+    if (how_.report.empty()) return;
+    json r;
+    r["fedagg"] = version();
+    r["ok"] = f == nullptr;
+    r["error"] = f ? json{{"code", code_name(f->code)}, {"text", f->text}} : json();
+    r["strategy"] = json::parse(strategy_.text());
+    r["global"] = how_.global;
+    r["state"] = how_.state;
+    r["round"] = server_.state().round();
+    r["files"] = json::array();
+    r["rejected"] = json::array();
+    const fedagg::outcome& o = server_.result();
+    for (std::size_t k = 0; k < inputs_.size(); ++k) {
+      const input& in = inputs_[k];
+      json entry = {{"file", in.path}, {"weight", in.weight}, {"used", f == nullptr && !in.bad}};
+      if (f == nullptr && k < o.coefficients.size()) entry["coefficient"] = o.coefficients[k];
+      r["files"].push_back(std::move(entry));
+      if (in.bad)
+        r["rejected"].push_back({{"file", in.path},
+                                 {"tensor", in.bad->tensor.empty() ? json() : json(in.bad->tensor)},
+                                 {"code", code_name(in.bad->code)},
+                                 {"reason", in.bad->text}});
+    }
+    r["client"] = r["strategy"]["client"];
+    write_report(how_.report, r);
+  }
+
+  const round_options& how_;
+  fedagg::strategy strategy_;
+  fedagg::strategy_server server_;
+  interruptible signals_;
+  progress line_;
+  safetensors_file global_, trusted_;
+  std::vector<input> inputs_;
+  fedagg::safetensors_writer writer_;
+  fedagg::mutable_model_view out_;
+};
+
+} // namespace
+
+void round(const round_options& how) { round_job(how).run(); }
+
+} // namespace cli
