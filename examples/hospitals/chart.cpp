@@ -8,10 +8,27 @@
 namespace hospitals {
 namespace {
 
-constexpr double left = 62, top = 104, width = 300, height = 170, gap_x = 34, gap_y = 58;
-constexpr double total_width = left + 3 * width + 2 * gap_x + 24, total_height = top + 2 * height + gap_y + 96;
-constexpr const char* colours[] = {"#c2410c", "#1d4ed8", "#15803d"};
-constexpr const char* dashes[] = {"", "7 4", "2 3"};
+constexpr double left = 62, top = 122, width = 300, height = 150, gap_x = 34, gap_y = 58;
+constexpr double total_width = left + 3 * width + 2 * gap_x + 24, total_height = top + 3 * height + 2 * gap_y + 114;
+
+struct stroke {
+  const char *colour, *dash;
+};
+stroke stroke_of(const strategy& s) {
+  static constexpr stroke methods[] = {
+      {"#c2410c", ""}, {"#1d4ed8", "7 4"}, {"#15803d", "2 3"}, {"#7e22ce", "11 3 2 3"}};
+  return s.how == rule::median ? stroke{"#db2777", "4 2"} : methods[static_cast<std::size_t>(s.with)];
+}
+
+/// A row of pictures: the strategies in it, and the part of the scale.
+struct row {
+  const char* title;
+  bool robust;
+  double low, step;
+};
+constexpr row rows[] = {{"the hospitals' mean", false, 0, 25},
+                        {"the same, top of the scale", false, 90, 2},
+                        {"median and trimmed mean, top of the scale", true, 90, 2}};
 
 template <class... Values>
 void put(std::string& to, const char* format, Values... values) {
@@ -46,16 +63,17 @@ void level(std::string& svg, const panel& p, double accuracy, const char* style)
       p.at_y(accuracy), style);
 }
 
-void curves(std::string& svg, const panel& p, const results& r, conduct c, double alone, int number) {
+void curves(std::string& svg, const panel& p, const results& r, conduct c, bool robust, double alone, int number) {
   put(svg, "<clipPath id='panel%d'><rect x='%.1f' y='%.1f' width='%.1f' height='%.1f'/></clipPath>\n", number, p.x, p.y,
       width, height);
   put(svg, "<g clip-path='url(#panel%d)'>\n", number);
   level(svg, p, r.central, "central");
   level(svg, p, alone, "alone");
-  for (std::size_t k = 0; k < rules.size(); ++k) {
-    put(svg, "<polyline fill='none' stroke='%s' stroke-width='2.2' stroke-dasharray='%s' points='", colours[k],
-        dashes[k]);
-    const auto& accuracy = r.of(rules[k], c).accuracy;
+  for (const strategy& one : strategies) {
+    if ((one.how != rule::mean) != robust) continue;
+    put(svg, "<polyline fill='none' stroke='%s' stroke-width='2.2' stroke-dasharray='%s' points='",
+        stroke_of(one).colour, stroke_of(one).dash);
+    const auto& accuracy = r.of(one, c).accuracy;
     for (std::size_t i = 0; i < accuracy.size(); ++i)
       put(svg, "%.1f,%.1f ", p.at_x(static_cast<double>(i)), p.at_y(accuracy[i]));
     svg += "'/>\n";
@@ -88,27 +106,34 @@ std::string chart(const results& r) {
          "<rect width='100%' height='100%' fill='#fff'/>\n";
   put(svg, "<text x='%.1f' y='32' class='head'>Five hospitals train one model, and one of them may cheat</text>\n",
       left);
-  put(svg,
-      "<text x='%.1f' y='54'>Held-out patients sorted rightly, by round; below, the top of the same scale</text>\n",
-      left);
+  put(svg, "<text x='%.1f' y='54'>Held-out patients sorted rightly, by round</text>\n", left);
+  const std::size_t rounds = r.runs.front().accuracy.size() - 1;
+  int number = 0;
   for (std::size_t k = 0; k < conducts.size(); ++k) {
     const double x = left + static_cast<double>(k) * (width + gap_x);
-    const std::size_t rounds = r.runs.front().accuracy.size() - 1;
-    put(svg, "<text x='%.1f' y='%.1f' class='sub'>%s</text>\n", x, top - 12, name_of(conducts[k]));
-    const panel whole{x, top, 0, 100, rounds};
-    const panel zoom{x, top + height + gap_y, 90, 100, rounds};
-    axes(svg, whole, 25, k == 0);
-    axes(svg, zoom, 2, k == 0);
-    curves(svg, whole, r, conducts[k], alone, static_cast<int>(2 * k));
-    curves(svg, zoom, r, conducts[k], alone, static_cast<int>(2 * k + 1));
-    put(svg, "<text x='%.1f' y='%.1f' text-anchor='middle'>round</text>\n", x + width / 2, zoom.y + height + 34);
+    put(svg, "<text x='%.1f' y='%.1f' class='sub'>%s</text>\n", x, top - 34, name_of(conducts[k]));
+    double y = top;
+    for (const row& line : rows) {
+      const panel p{x, y, line.low, 100, rounds};
+      if (k == 0) put(svg, "<text x='%.1f' y='%.1f'>%s</text>\n", x, y - 10, line.title);
+      axes(svg, p, line.step, k == 0);
+      curves(svg, p, r, conducts[k], line.robust, alone, number++);
+      y += height + gap_y;
+    }
+    put(svg, "<text x='%.1f' y='%.1f' text-anchor='middle'>round</text>\n", x + width / 2, y - gap_y + 34);
   }
+  const double first = total_height - 46, second = total_height - 22;
   double x = left;
-  for (std::size_t k = 0; k < rules.size(); ++k, x += 150)
-    legend(svg, x, total_height - 22, name_of(rules[k]), "", colours[k], dashes[k]);
-  x += 20;
-  legend(svg, x, total_height - 22, "central training", "central", "", "");
-  legend(svg, x + 180, total_height - 22, "a hospital alone (mean of five)", "alone", "", "");
+  for (const method with : {method::plain, method::fedprox, method::fedadam, method::scaffold}) {
+    const strategy one{rule::mean, with};
+    const std::string text = with == method::plain ? "FedAvg, trimmed mean" : name_of(one);
+    legend(svg, x, first, text.c_str(), "", stroke_of(one).colour, stroke_of(one).dash);
+    x += with == method::plain ? 210 : 130;
+  }
+  const strategy median{rule::median, method::plain};
+  legend(svg, x, first, name_of(median).c_str(), "", stroke_of(median).colour, stroke_of(median).dash);
+  legend(svg, left, second, "central training", "central", "", "");
+  legend(svg, left + 210, second, "a hospital alone (mean of five)", "alone", "", "");
   return svg + "</svg>\n";
 }
 

@@ -8,7 +8,8 @@
 
 namespace hospitals {
 
-/// The learning curves as an SVG picture: a column for each conduct, above the whole range, below the top of it.
+/// The learning curves as an SVG picture: a column for each conduct; a row for the mean, one for the top of
+/// its scale, one for the robust rules.
 std::string chart(const results& r);
 
 } // namespace hospitals

@@ -10,16 +10,14 @@
 #include <vector>
 
 #include "patients.hpp"
+#include "strategy.hpp"
 
 namespace hospitals {
 
-/// How the server aggregates, and what one hospital does.
-enum class rule { fedavg, median, trimmed_mean };
-enum class conduct { honest, sign_flip, not_a_number };
+/// What one hospital does. `model_flip` makes a difference to SCAFFOLD alone: the control variate's change is honest.
+enum class conduct { honest, sign_flip, not_a_number, model_flip };
 
-inline constexpr std::array rules{rule::fedavg, rule::median, rule::trimmed_mean};
 inline constexpr std::array conducts{conduct::honest, conduct::sign_flip, conduct::not_a_number};
-const char* name_of(rule r);
 const char* name_of(conduct c);
 
 /// The hospital that cheats, where one does.
@@ -36,7 +34,7 @@ struct plan {
 
 /// Accuracies in per cent of all patients, each decided upon by a model that had not seen the patient.
 struct run {
-  rule how;
+  strategy how;
   conduct cheat;
   std::vector<double> accuracy; ///< before the first round, and after each
   int rejections = 0;           ///< clients left out, over all splits and rounds
@@ -47,15 +45,19 @@ struct run {
 struct results {
   double central = 0;
   std::vector<double> alone; ///< one per hospital
-  std::vector<run> runs;     ///< every rule under every conduct
+  std::vector<run> runs;     ///< every strategy under every conduct
 
-  const run& of(rule how, conduct c) const;
+  const run& of(const strategy& how, conduct c) const;
 };
 
+/// Every strategy under every conduct of `conducts`.
 results federate(const patients& all, const plan& how);
+/// One of them alone; its files, if any, are the same.
+run federate(const std::vector<split>& cuts, const plan& how, const strategy& which, conduct c,
+             const std::function<void()>& advance = {});
 
 /// The folder of a run's files under `plan::out`.
-std::string folder_of(const std::string& out, rule how, conduct c);
+std::string folder_of(const std::string& out, const strategy& how, conduct c);
 
 /// The command that aggregates that folder's files again with the program `fedagg`; the result goes to
 /// by-hand.safetensors.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "logistic.hpp"
 
+#include <utility>
+
 namespace hospitals {
 
 scale scale_of(const patients& p) {
@@ -15,18 +17,21 @@ patients standardised(const patients& p, const scale& s) {
   return {centred.rowwise() / s.deviation.cast<double>().transpose().array(), p.malignant};
 }
 
-void train(model& m, const patients& p, int steps) {
-  constexpr double rate = 0.3, decay = 1e-3;
-  Eigen::VectorXd weight = m.weight.cast<double>();
-  double bias = static_cast<double>(m.bias(0));
+void train(model& m, const patients& p, int steps, const correction& correct) {
+  constexpr double decay = 1e-3;
+  linear<double> at(m), gradient(m.weight.size());
+  const fedagg::model_view now = view_of(std::as_const(at));
+  const fedagg::mutable_model_view slope = view_of(gradient);
   for (int step = 0; step < steps; ++step) {
-    const Eigen::VectorXd margin = (p.measured * weight).array() + bias;
+    const Eigen::VectorXd margin = (p.measured * at.weight).array() + at.bias(0);
     const Eigen::VectorXd residual = (1 + (-margin.array()).exp()).inverse().matrix() - p.malignant;
-    weight -= rate * (p.measured.transpose() * residual / static_cast<double>(p.size()) + decay * weight);
-    bias -= rate * residual.mean();
+    gradient.weight = p.measured.transpose() * residual / static_cast<double>(p.size()) + decay * at.weight;
+    gradient.bias(0) = residual.mean();
+    if (correct) correct(now, slope);
+    at.weight -= learning_rate * gradient.weight;
+    at.bias -= learning_rate * gradient.bias;
   }
-  m.weight = weight.cast<float>();
-  m.bias(0) = static_cast<float>(bias);
+  m = model(at);
 }
 
 Eigen::Index right(const model& m, const patients& p) {

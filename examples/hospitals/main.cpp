@@ -75,17 +75,17 @@ void print(const results& r) {
   std::printf("  %-24s", "");
   for (const conduct c : conducts) std::printf("%17s", name_of(c));
   std::printf("\n  %-24s%17.1f\n", "central training", r.central);
-  for (const rule how : rules) {
-    std::printf("  %-24s", name_of(how));
+  for (const strategy& how : strategies) {
+    std::printf("  %-24s", name_of(how).c_str());
     for (const conduct c : conducts) std::printf("%17.1f", r.of(how, c).last());
     std::printf("\n");
   }
   for (std::size_t h = 0; h < sites.size(); ++h)
     std::printf("  %-24s%17.1f\n", (std::string(sites[h].name) + " alone").c_str(), r.alone[h]);
   std::printf(
-      "\nWhere one cheats, it is %s, with %zu of the 569 patients. A hospital that sends NaN is left out of the\n"
-      "round by every rule, and named: %d times here.\n",
-      sites[cheat].name, sites[cheat].patients, r.of(rule::fedavg, conduct::not_a_number).rejections);
+      "\nOne decision is 0.2 points. Where one cheats, it is %s, with %zu of the 569 patients. A hospital that\n"
+      "sends NaN is left out of the round by every strategy, and named: %d times here.\n",
+      sites[cheat].name, sites[cheat].patients, r.of(strategy{}, conduct::not_a_number).rejections);
 }
 
 plan parse(int argc, char** argv) {
@@ -130,7 +130,7 @@ int main(int argc, char** argv) try {
   save(how.out + "/curves.svg", chart(r));
   save(how.out + "/results.json", as_json(r, how).dump(2) + "\n");
   std::printf("\nLearning curves: %s/curves.svg, figures: %s/results.json\n", how.out.c_str(), how.out.c_str());
-  const std::string folder = folder_of(how.out, rule::trimmed_mean, conduct::sign_flip);
+  const std::string folder = folder_of(how.out, {rule::trimmed_mean, method::plain}, conduct::sign_flip);
   std::printf(
       "\nThe models that the hospitals sent in the last round, %s's with its signs flipped, aggregated by hand:\n\n"
       "  %s\n\nThis gives %s/global.safetensors again.\n",

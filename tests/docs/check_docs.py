@@ -13,6 +13,7 @@ usage: check_docs.py [--work DIR] [--root DIR] [--only TEXT] -- COMPILER [FLAG..
   links                          a relative link leads to a file, and its #part to a heading there
   lists                          every parameter of fields(), every errc, every preset and every top-level folder has its
                                  row
+  names                          what docs/coming-from.md maps others' strategies to is declared in a header
 
   --only TEXT restricts the blocks that are compiled to files whose path contains TEXT.
 """
@@ -204,6 +205,46 @@ def check_lists(root):
             + missing("README.md", sorted(f"include/fedagg/{f}" for f in inside), r"^\| `{}/`"))
 
 
+def declared(root):
+    """{name: text of the headers that declare it, and of the parts of these headers}, for types and free functions."""
+    top, texts = os.path.join(root, "include/fedagg"), {}
+    for folder, _, files in os.walk(top):
+        for name in files:
+            if name.endswith(".hpp"):
+                path = os.path.join(folder, name)
+                texts[path[:-len(".hpp")]] = read(root, os.path.relpath(path, root))
+    names = {}
+    for stem, text in texts.items():
+        whole = text + "".join(other for path, other in texts.items() if path.startswith(stem + os.sep))
+        types = re.findall(r"^(?:template <.*> )?(?:struct|class|enum class|concept|using) (\w+)", text, re.M)
+        functions = re.findall(r"^(?:\[\[nodiscard\]\] )?(?:inline |constexpr )*[\w:]+(?:<[\w:<>]*>)? (\w+)\(", text, re.M)
+        for name in types + functions:
+            names[name] = names.get(name, "") + whole
+    return names
+
+
+def check_names(page, text, names, columns=("ours", "here")):
+    """The code in a page's columns about this library names types, functions and members that there are."""
+    header = []
+    for line in prose(text).splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if not cells:
+            header = []
+        elif not header:
+            header = cells
+        for title, cell in zip(header, cells):
+            for code in re.findall(r"`([^`]+)`", cell) if title in columns and cells is not header else []:
+                first = re.match(r"\w+", code)
+                used = re.findall(r"(\w+)::(\w+)", code)
+                used += [(first.group() if first else code, m) for m in re.findall(r"\.([a-z]\w*)", code)]
+                for name in {first.group() if first else code} | {owner for owner, _ in used}:
+                    if name not in names:
+                        yield f"{page}: no header declares {name}, of `{code}`"
+                for owner, member in used:
+                    if owner in names and not re.search(rf"\b{member}\b", names[owner]):
+                        yield f"{page}: {owner} has no {member}, of `{code}`"
+
+
 def parameter_rows(text):
     """The rows of a page's first parameter table."""
     table = re.search(r"^\| parameter \|.*\n\|[-|]+\|\n((?:\|.*(?:\n|$))*)", text, re.M)
@@ -273,6 +314,7 @@ def check_pages(root, compiler, work, only=""):
         for job in jobs:
             problems += job.result()
     problems += check_lists(root)
+    problems += check_names("docs/coming-from.md", read(root, "docs/coming-from.md"), declared(root))
     return problems, left_out, len(jobs)
 
 
@@ -305,6 +347,13 @@ def self_test(compiler):
             problems = list(compare_parameters(owed, shown))
             if len(problems) != expected:
                 missed.append(f"parameters: {len(problems)} problems, expected {expected}: {problems}")
+        names = {"krum": "struct krum { int f; static krum flower(); };", "role": "enum class role { keep };"}
+        for cell, expected in [("`krum{.f = 1}`, `krum::flower(f)` with `role::keep`", 0), ("`kurm`", 1), ("`krum{.g = 1}`", 1),
+                               ("`krum::leaf(f)`", 1), ("`krum{.f = rule::keep}`", 1), ("kurm", 0)]:
+            page = f"| theirs | ours | what differs |\n|---|---|---|\n| `x` | {cell} | `y` \\| z |\n"
+            problems = list(check_names("page.md", page, names))
+            if len(problems) != expected:
+                missed.append(f"names, {cell}: {len(problems)} problems, expected {expected}: {problems}")
         text = "```cpp\nint x = 1;\n```\ntext between\n```text\n1\n```\n"
         if blocks("page.md", text)[0].expected is not None:
             missed.append("a text block behind other text is taken for the output")

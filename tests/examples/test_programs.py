@@ -56,12 +56,13 @@ class Hospitals(unittest.TestCase):
             done = hospitals("--out", "a folder", "--rounds", "3", "--seed", "5", cwd=folder)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(done.stderr, "")  # no progress bar in a pipe
-            for word in ["central training", "FedAvg", "median", "trimmed mean", "harbour alone"]:
+            for word in ["central training", "FedAvg", "FedProx", "FedAdam", "SCAFFOLD", "median", "trimmed mean",
+                         "trimmed mean + FedAdam", "harbour alone"]:
                 self.assertIn(word, done.stdout)
             xml.etree.ElementTree.parse(os.path.join(out, "curves.svg"))
             with open(os.path.join(out, "results.json"), encoding="utf-8") as file:
                 results = json.load(file)
-            self.assertEqual((results["seed"], results["rounds"], len(results["runs"])), (5, 3, 9))
+            self.assertEqual((results["seed"], results["rounds"], len(results["runs"])), (5, 3, 27))
             command = next(line.strip() for line in done.stdout.splitlines() if " aggregate --rule " in line)
             run = os.path.join(out, "trimmed-mean-one-flips-signs")
             by_hand = os.path.join(run, "by-hand.safetensors")
@@ -70,6 +71,21 @@ class Hospitals(unittest.TestCase):
             self.assertEqual(again.returncode, 0, command + "\n" + again.stderr)
             self.assertEqual(tensors(by_hand), tensors(os.path.join(run, "global.safetensors")))
             self.assertNotEqual(tensors(by_hand), tensors(os.path.join(run, "global-before.safetensors")))
+
+    def test_figures_of_the_page(self):
+        """docs/hospitals.md shows what the command above its figures prints, to within three decisions of 569."""
+        page = re.search(r"```\nhospitals --seed 1\n```\n+```text\n(.*?)```", read("docs/hospitals.md"), re.S).group(1)
+        row = re.compile(r"^  (\S.*?)  +([\d. ]+)$", re.M)
+        with tempfile.TemporaryDirectory() as folder:
+            done = hospitals("--seed", "1", cwd=folder)
+        shown, printed = dict(row.findall(page)), dict(row.findall(done.stdout))
+        self.assertEqual(list(shown), list(printed))
+        self.assertGreater(len(shown), 10)
+        for name in shown:
+            there, here = ([float(x) for x in rows[name].split()] for rows in (shown, printed))
+            self.assertEqual(len(there), len(here), name)
+            for a, b in zip(there, here):
+                self.assertLessEqual(abs(a - b), 0.65, name)
 
     def test_help(self):
         done = hospitals("--help")
