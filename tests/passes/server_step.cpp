@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fedagg/passes/server_step.hpp>
 
+#include "support/memory_archive.hpp"
 #include "support/numeric.hpp"
 
 using namespace numeric;
@@ -226,4 +227,61 @@ TEST_CASE("an executor that loses work, an empty model, an aggregate of other fl
   const model_view none;
   optimizer_state fresh;
   CHECK(fedagg::try_step(heavy_ball{}, nothing, pseudo_gradient::model(none), fresh) == errc::ok);
+}
+
+namespace {
+
+void train(optimizer_state& state, std::vector<float>& x, unsigned from, unsigned to) {
+  const mutable_model_view model(x);
+  for (unsigned round = from; round < to; ++round) {
+    const auto mean = sample<float>(kind::normal, 1, x.size(), round);
+    const model_view aggregate(mean.row(0));
+    REQUIRE(fedagg::try_step(heavy_ball{}, model, pseudo_gradient::model(aggregate), state) == errc::ok);
+  }
+}
+
+} // namespace
+
+TEST_CASE("a state that was saved and loaded goes on bit for bit") {
+  for (const auto type : {fedagg::precision::f32, fedagg::precision::f64}) {
+    std::vector<float> x(100, 1), want = x;
+    optimizer_state state(type), undisturbed(type);
+    train(undisturbed, want, 0, 6);
+    train(state, x, 0, 3);
+    fedagg_test::memory_archive archive;
+    REQUIRE(archive.save(state) == errc::ok);
+    CHECK(archive.twice.empty());
+    optimizer_state loaded;
+    REQUIRE(archive.load(loaded) == errc::ok);
+    CHECK(loaded.round() == 3);
+    CHECK(loaded.type() == type);
+    CHECK(loaded.optimizer() == "heavy_ball");
+    train(loaded, x, 3, 6);
+    CHECK(same_bits(x, want));
+  }
+}
+
+TEST_CASE("a state that was spoiled is not saved, a hostile one not loaded") {
+  std::vector<float> x(4, 1);
+  optimizer_state state;
+  train(state, x, 0, 1);
+  fedagg_test::memory_archive archive;
+  REQUIRE(archive.save(state) == errc::ok);
+  // A NaN among the moments, in whichever entry they are.
+  bool spoiled = false;
+  for (auto& [name, item] : archive.items)
+    if (item.type == 'f' && item.bytes.size() == 16) {
+      const float nan = std::bit_cast<float>(0x7fc00000u);
+      std::memcpy(item.bytes.data() + 8, &nan, sizeof nan);
+      spoiled = true;
+    }
+  REQUIRE(spoiled);
+  optimizer_state loaded;
+  CHECK(archive.load(loaded) == errc::file_format);
+  const mutable_model_view model(x);
+  std::vector<float> bad(4, std::bit_cast<float>(0x7f800000u));
+  const model_view aggregate(bad);
+  const fedagg::server_step_options direct{.write = fedagg::write::direct};
+  CHECK(fedagg::try_step(heavy_ball{}, model, pseudo_gradient::model(aggregate), state, direct) == errc::non_finite);
+  CHECK(archive.save(state) == errc::non_finite);
 }
