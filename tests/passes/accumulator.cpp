@@ -352,6 +352,8 @@ TEST_CASE("a saved sum goes on where it was, and a forged one is refused") {
   streams::check_refused(sums, "sums.0", -infinity);
   streams::check_refused(sums, "weight", not_a_number);
   streams::check_refused(sums, "weight", -1.0);
+  streams::check_refused(sums, "clients", UINT64_MAX);
+  streams::check_refused(sums, "clients", std::uint64_t{0});
   // A layout of more memory than there is, without the values.
   streams::check_refused(sums, "layout.extents", std::uint64_t{1} << 50);
   const std::vector<float> other(d + 1);

@@ -80,7 +80,7 @@ public:
   void take_back(term t, const any_tensor& view, std::size_t begin, std::size_t end, std::size_t first) noexcept {
     add(-t, view, begin, end, first);
   }
-  /// Room for notes on one sum in 128.
+  /// Room for notes on one sum in 256.
   std::span<sum_note> paper() noexcept { return paper_; }
 
   errc join(const double_sums& other, std::uint64_t clients) noexcept { return enter(other.weight_, clients); }
@@ -110,7 +110,7 @@ public:
   }
 
 private:
-  void make_paper() { paper_.resize(sums_.size() / (128 * sum_note::size) + 64); }
+  void make_paper() { paper_.resize(sums_.size() / (256 * sum_note::size) + 64); }
   bool finite() const noexcept {
     return !on_active_isa([&](auto tag) { return scan_kernel<decltype(tag)>::non_finite(sums_.data(), sums_.size()); });
   }

@@ -185,16 +185,21 @@ public:
     if (const errc rc = a.layout("layout", layout); rc != errc::ok) return rc;
     if (const errc rc = a.value("clients", clients_); rc != errc::ok) return rc;
     if (a.loading()) {
+      if (clients_ > most_clients) return errc::file_format;
       if (!fresh && !(layout == places_.layout())) return errc::state_mismatch;
       places_ = impl::sum_places(std::move(layout));
       if (places_.status() != errc::ok) return errc::file_format;
     }
     if (const errc rc = sums_.archive(a, places_, clients_, fresh); rc != errc::ok) return rc;
-    if (a.loading()) shards_.resize(places_.tiles());
+    if (!a.loading()) return errc::ok;
+    if (clients_ == 0 && sums_.weight() > 0) return errc::file_format;
+    shards_.resize(places_.tiles());
     return errc::ok;
   }
 
 private:
+  static constexpr std::uint64_t most_clients = std::uint64_t{1} << 53;
+
   static void require(errc rc) {
     if (rc != errc::ok) impl::raise(rc);
   }
