@@ -23,9 +23,12 @@ quietly() {
 echo "building the demo in build/examples"
 quietly cmake -S "$top" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O2 -DNDEBUG" \
   -DFEDAGG_BUILD_EXAMPLES=ON -DFEDAGG_BUILD_TESTS=OFF -DFEDAGG_BUILD_BENCHMARKS=OFF
-quietly cmake --build "$build" -j "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc 2>/dev/null || echo 2)}"
+jobs=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc 2>/dev/null || echo 2)}
+quietly cmake --build "$build" -j "$jobs" --target hospitals
 
 cd "$top"
 program=$(find "$build" -type f -name hospitals -perm -u+x | head -n 1)
-rm -f "$log"
-exec "$program" "$@"
+"$program" "$@"
+case " $* " in *" --help "* | *" -h "*) exit ;; esac
+printf '\nbuilding the command line for that, in build/examples\n'
+quietly cmake --build "$build" -j "$jobs" --target fedagg_cli

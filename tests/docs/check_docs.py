@@ -13,7 +13,8 @@ usage: check_docs.py [--work DIR] [--root DIR] [--only TEXT] -- COMPILER [FLAG..
   links                          a relative link leads to a file, and its #part to a heading there
   lists                          every parameter of fields(), every errc, every preset and every top-level folder has its
                                  row
-  names                          what docs/coming-from.md maps others' strategies to is declared in a header
+  names                          what docs/coming-from.md maps others' strategies to is declared in a header, and compiles
+                                 where it is a whole value
 
   --only TEXT restricts the blocks that are compiled to files whose path contains TEXT.
 """
@@ -245,6 +246,33 @@ def check_names(page, text, names, columns=("ours", "here")):
                         yield f"{page}: {owner} has no {member}, of `{code}`"
 
 
+def values(text, columns=("ours",)):
+    """Of the code in these columns, what is a whole value: `krum{.f = 1}`, `krum::flower(f)`."""
+    found, header = set(), []
+    for line in prose(text).splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        header = header or cells if cells else []
+        for title, cell in zip(header, cells):
+            if title in columns:
+                found |= {code for code in re.findall(r"`([^`]+)`", cell)
+                          if re.fullmatch(r"\w+\{(\.\w+ = [^,{}]+(, |(?=\})))*\}|\w+::\w+\((f(, select)?)?\)", code)}
+    return sorted(found)
+
+
+def check_values(root, page, compiler, work):
+    """The values of a page compile, all headers that they may come from together."""
+    folders = ["client", "protocols"]
+    headers = ["fedagg.hpp", "optimizers.hpp"] + [f"{folder}/{name}" for folder in folders for name in sorted(
+        os.listdir(os.path.join(root, "include/fedagg", folder))) if name.endswith(".hpp")]
+    lines = [f"#include <fedagg/{header}>" for header in headers] + [
+        "using namespace fedagg;", "int main() {", "[[maybe_unused]] const int f = 1, select = 1;"]
+    found = values(read(root, page))
+    source = write(work, "values.cpp", "\n".join(lines + [f"(void)({value});" for value in found] + ["}\n"]))
+    done = run(compiler + STRICT + ["-fsyntax-only", source])
+    return ([f"{page}: a value does not compile:\n{done.stderr[-3000:]}"] if done.returncode != 0 else []) + (
+        [] if found else [f"{page}: has no values"])
+
+
 def parameter_rows(text):
     """The rows of a page's first parameter table."""
     table = re.search(r"^\| parameter \|.*\n\|[-|]+\|\n((?:\|.*(?:\n|$))*)", text, re.M)
@@ -307,6 +335,7 @@ def check_pages(root, compiler, work, only=""):
                 jobs.append(pool.submit(check_snippets, path, snippets, compiler, work))
         if not only:
             jobs.append(pool.submit(check_parameters, root, compiler, work))
+            jobs.append(pool.submit(check_values, root, "docs/coming-from.md", compiler, work))
             if os.path.exists(os.path.join(root, "examples/quickstart.cpp")):
                 jobs.append(pool.submit(lambda: [
                     f"examples/quickstart.cpp: {p}" for p in compile_and_run(
@@ -354,6 +383,9 @@ def self_test(compiler):
             problems = list(check_names("page.md", page, names))
             if len(problems) != expected:
                 missed.append(f"names, {cell}: {len(problems)} problems, expected {expected}: {problems}")
+        page = "| theirs | ours |\n|---|---|\n| `x{}` | `a{.f = 1, .g = b::c}`, `a{.f}`, `a::b(f)`, `a::b(x)`, `a{}` |\n"
+        if values(page) != ["a::b(f)", "a{.f = 1, .g = b::c}", "a{}"]:
+            missed.append(f"values: {values(page)}")
         text = "```cpp\nint x = 1;\n```\ntext between\n```text\n1\n```\n"
         if blocks("page.md", text)[0].expected is not None:
             missed.append("a text block behind other text is taken for the output")
