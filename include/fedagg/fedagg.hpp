@@ -21,6 +21,7 @@
 #include <fedagg/core/element.hpp>
 #include <fedagg/core/errc.hpp>
 #include <fedagg/core/error.hpp>
+#include <fedagg/core/exact_sum.hpp>
 #include <fedagg/core/executor.hpp>
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/id_table.hpp>
@@ -37,6 +38,7 @@
 #include <fedagg/core/options.hpp>
 #include <fedagg/core/outcome.hpp>
 #include <fedagg/core/perturbation.hpp>
+#include <fedagg/core/power.hpp>
 #include <fedagg/core/random.hpp>
 #include <fedagg/core/relaxed.hpp>
 #include <fedagg/core/rule.hpp>
@@ -44,6 +46,8 @@
 #include <fedagg/core/scope.hpp>
 #include <fedagg/core/selection.hpp>
 #include <fedagg/core/sign_clusters.hpp>
+#include <fedagg/core/simplex_projection.hpp>
+#include <fedagg/core/staleness.hpp>
 #include <fedagg/core/subset_choice.hpp>
 #include <fedagg/core/tensor_roles.hpp>
 #include <fedagg/core/tensor_view.hpp>
@@ -65,6 +69,7 @@
 #include <fedagg/passes/gram.hpp>
 #include <fedagg/passes/gram_pass.hpp>
 #include <fedagg/passes/gram_tiles.hpp>
+#include <fedagg/passes/inspect.hpp>
 #include <fedagg/passes/nearest.hpp>
 #include <fedagg/passes/rows.hpp>
 #include <fedagg/passes/server_step.hpp>
