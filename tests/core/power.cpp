@@ -3,11 +3,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstdint>
 #include <random>
 
-#include "support/numeric.hpp"
+#include "support/exponentials.hpp"
 
 using fedagg::detail::exponential;
 using fedagg::detail::largest_double;
@@ -15,12 +14,11 @@ using fedagg::detail::power;
 
 namespace {
 
-using real = long double;
+using numeric::quad;
 
 /// Within `units` of the last place of the value itself; below the normal numbers, of the smallest one.
-bool close(double got, real want, real units) {
-  const real ulp = std::ldexp(real(1), std::max(std::ilogb(want), -1022) - 52);
-  return std::abs(static_cast<real>(got) - want) <= units * ulp;
+bool close(double got, quad want, double units) {
+  return numeric::magnitude(quad(got) - want) <= quad(2 * units) * numeric::half_ulp<double>(want);
 }
 
 } // namespace
@@ -37,10 +35,10 @@ static_assert(fedagg::detail::high_product(0x1234567890abcdefu, 0xfedcba09876543
 TEST_CASE("e^x is right to two thirds of a unit") {
   numeric::standard_mode();
   std::mt19937_64 random(1);
-  for (int k = 0; k < 20000; ++k) {
+  for (int k = 0; k < 3000; ++k) {
     const double x = numeric::uniform(random) * (k % 2 ? 709.7 : numeric::power(-(k % 70)));
     INFO("x=" << numeric::text(x));
-    CHECK(close(exponential(x), std::exp(real(x)), 0.65L));
+    CHECK(close(exponential(x), numeric::exponential_of(x), 0.65));
   }
 }
 
@@ -48,31 +46,30 @@ TEST_CASE("x^a is right to half a unit and a tenth") {
   numeric::standard_mode();
   std::mt19937_64 random(2);
   int done = 0;
-  for (int k = 0; k < 40000; ++k) {
+  for (int k = 0; k < 4000; ++k) {
     const double x = (1.5 + numeric::uniform(random) / 2) * numeric::power(static_cast<int>(random() % 200) - 100);
     const double a = numeric::uniform(random) * (k % 3 ? 16 : 0.01);
-    const real want = std::pow(real(x), real(a));
-    if (want > 1e307L || want < 1e-307L) continue;
+    const quad want = numeric::power_of(x, a);
+    if (want > 1e307 || want < 1e-307) continue;
     ++done;
     INFO("x=" << numeric::text(x) << " a=" << numeric::text(a));
-    // The reference itself is off by a little where |a log x| is large.
-    CHECK(close(power(x, a), want, 0.6L));
+    CHECK(close(power(x, a), want, 0.6));
   }
-  CHECK(done > 30000);
+  CHECK(done > 3000);
 }
 
 TEST_CASE("powers far out: bases near one, huge exponents, the smallest and the largest results") {
   numeric::standard_mode();
   for (const double x : {1 + 0x1p-52, 1 - 0x1p-53, 1 + 0x1p-20, 0.999})
     for (const double a : {1.5, 17.0, 300.0, -1000.0, 1e5})
-      CHECK(close(power(x, a), std::pow(real(x), real(a)), 1 + std::abs(real(a)) / 64));
+      CHECK(close(power(x, a), numeric::power_of(x, a), 1 + (a < 0 ? -a : a) / 64));
   for (const double x : {10.0, 0.1, 3.0})
     for (const double a : {300.0, 320.0, -300.0, -320.0, 500.0, -500.0}) {
-      const real want = std::pow(real(x), real(a));
+      const quad want = numeric::power_of(x, a);
       INFO("x=" << x << " a=" << a);
-      if (want > real(largest_double)) CHECK(power(x, a) == largest_double);
-      else if (want < 0x1p-1075L) CHECK(power(x, a) == 0);
-      else CHECK(close(power(x, a), want, 1 + std::abs(real(a)) / 64));
+      if (want > quad(largest_double)) CHECK(power(x, a) == largest_double);
+      else if (want < quad(numeric::power(-1074)) / 2) CHECK(power(x, a) == 0);
+      else CHECK(close(power(x, a), want, 1 + (a < 0 ? -a : a) / 64));
     }
   CHECK(power(2, 1023) == 0x1p1023);
   CHECK(power(2, 1024) == largest_double);
@@ -94,7 +91,7 @@ TEST_CASE("exponentials far out") {
   CHECK(exponential(-1e300) == 0);
   CHECK(exponential(-746) == 0);
   for (const double x : {-745.0, -744.0, -730.3, -708.5, -708.0, 709.0})
-    CHECK(close(exponential(x), std::exp(real(x)), 0.65L));
+    CHECK(close(exponential(x), numeric::exponential_of(x), 0.65));
 }
 
 TEST_CASE("powers grow with the base and with the exponent") {

@@ -2,10 +2,13 @@
 #include <fedagg/protocols/metrics.hpp>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <map>
 #include <random>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "support/allocations.hpp"
@@ -29,6 +32,43 @@ errc add(metric_means& m, std::string_view id, const report& r) {
   const mode callers(worst);
   return m.try_add(id, r);
 }
+
+/// An archive in memory: the bytes of each name.
+struct memory {
+  bool reading = false;
+  std::map<std::string, std::vector<char>> kept;
+  bool loading() const { return reading; }
+  template <class T>
+  errc value(std::string_view name, T& x) {
+    if constexpr (std::is_arithmetic_v<T>) {
+      std::vector<T> one{x};
+      if constexpr (std::is_same_v<T, bool>) {
+        std::vector<std::uint8_t> flag{x};
+        const errc rc = array(name, flag);
+        x = flag.at(0) != 0;
+        return rc;
+      } else {
+        const errc rc = array(name, one);
+        x = one.at(0);
+        return rc;
+      }
+    } else {
+      return array(name, x);
+    }
+  }
+  template <class T>
+  errc array(std::string_view name, std::vector<T>& x) {
+    std::vector<char>& bytes = kept[std::string(name)];
+    if (reading) {
+      x.resize(bytes.size() / sizeof(T));
+      if (!x.empty()) std::memcpy(x.data(), bytes.data(), x.size() * sizeof(T));
+    } else {
+      bytes.resize(x.size() * sizeof(T));
+      if (!x.empty()) std::memcpy(bytes.data(), x.data(), bytes.size());
+    }
+    return errc::ok;
+  }
+};
 
 bool same(const std::vector<metric_mean>& a, const std::vector<metric_mean>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const metric_mean& x, const metric_mean& y) {
@@ -189,6 +229,62 @@ TEST_CASE("keys and ids are copied") {
   }
   CHECK(m.results()[0].key == "a key that is longer than any small buffer of a string");
   CHECK(m.rejected()[0].id == "client");
+}
+
+TEST_CASE("saved and loaded, half of the reports before and half after") {
+  const std::string_view keys[] = {"loss", "acc"};
+  for (const bool declared : {false, true}) {
+    metric_means whole = declared ? metric_means(keys) : metric_means(), first = whole;
+    const std::vector<report> all{{{"loss", 0.1, 3}, {"acc", -0.7, 1e300}}, {{"spam", 1, 1}, {"acc", nan_value, 1}}, {{"loss", 1e-300, 7}}};
+    for (const report& r : all) REQUIRE(add(whole, "id", r) == errc::ok);
+    REQUIRE(add(first, "id", all[1]) == errc::ok);
+    REQUIRE(add(first, "id", all[0]) == errc::ok);
+    memory m;
+    REQUIRE(first.archive(m) == errc::ok);
+    m.reading = true;
+    metric_means second;
+    REQUIRE(second.archive(m) == errc::ok);
+    CHECK(second.reports() == 2);
+    REQUIRE(add(second, "id", all[2]) == errc::ok);
+    CHECK(same(second.results(), whole.results()));
+    REQUIRE(second.rejected().size() == whole.rejected().size());
+    CHECK(second.rejected()[0].key == "acc");
+    CHECK(second.rejected()[0].id == "id");
+    // The order of arrival is not in the file.
+    memory one, other;
+    REQUIRE(second.archive(one) == errc::ok);
+    REQUIRE(whole.archive(other) == errc::ok);
+    CHECK(one.kept == other.kept);
+  }
+}
+
+TEST_CASE("a spoiled file is refused") {
+  metric_means m;
+  REQUIRE(add(m, "id", {{"loss", 1, 3}, {"acc", 1, 1}, {"bad", nan_value, 1}}) == errc::ok);
+  memory good;
+  REQUIRE(m.archive(good) == errc::ok);
+  good.reading = true;
+  const auto refused = [&](const char* name, auto change) {
+    memory bad = good;
+    change(bad.kept[name]);
+    metric_means fresh;
+    INFO(name);
+    CHECK(fresh.archive(bad) == errc::file_format);
+  };
+  refused("names", [](auto& b) { b.pop_back(); });
+  refused("names", [](auto& b) { b.push_back('x'); });
+  refused("names", [](auto& b) { b[0] = 'z'; }); // out of order
+  refused("name_sizes", [](auto& b) { b.resize(b.size() - 8); });
+  refused("name_sizes", [](auto& b) { b[7] = 127; });
+  refused("clients", [](auto& b) { b.resize(b.size() - 8); });
+  refused("clients", [](auto& b) { b.resize(b.size() + 64); });
+  refused("sums", [](auto& b) { b.resize(b.size() - 8); });
+  refused("sums", [](auto& b) { b.resize(b.size() * 2); });
+  refused("sums", [](auto& b) { b.back() = static_cast<char>(0x80); }); // a negative weight
+  refused("fault_reasons", [](auto& b) { b[0] = 1; });
+  refused("fault_reasons", [](auto& b) { b.resize(0); });
+  metric_means fresh;
+  CHECK(fresh.archive(good) == errc::ok);
 }
 
 #if FEDAGG_EXCEPTIONS

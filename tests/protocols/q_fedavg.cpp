@@ -158,6 +158,26 @@ TEST_CASE("q = 0 is the unweighted mean bit for bit, whatever the losses and the
     }
 }
 
+TEST_CASE("steps reach the optimum of sum F^(q+1), and losses are the closer together the larger q is") {
+  standard_mode();
+  // F = w^2 and 2 (w - 3)^2, one gradient step each: w = c (3 - w) with c = 2^((q+1)/(2q+1)).
+  double before = 100;
+  for (const double q : {0.0, 0.5, 1.0, 4.0}) {
+    vector x{0.5};
+    for (int round = 0; round < 2000; ++round) {
+      const double w = x[0], lr = 0.1;
+      const taken t = step({.q = q, .learning_rate = lr}, x, {{w - lr * 2 * w}, {w - lr * 4 * (w - 3)}}, {w * w, 2 * (w - 3) * (w - 3)});
+      REQUIRE(t.code == errc::ok);
+      x = t.x;
+    }
+    const double c = std::pow(2, (q + 1) / (2 * q + 1)), w = x[0];
+    CHECK(std::abs(w - 3 * c / (1 + c)) < 1e-8);
+    const double apart = std::abs(w * w - 2 * (w - 3) * (w - 3));
+    CHECK(apart < before);
+    before = apart;
+  }
+}
+
 TEST_CASE("several tensors, single precision, threads and grains: the same bits, close to the reference") {
   for (const std::size_t d : {1u, 31u, 4097u, 20001u}) {
     const auto x = sample<float>(kind::normal, 5, d, 6);

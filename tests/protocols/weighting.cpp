@@ -10,7 +10,7 @@
 #include <fedagg/passes/aggregate.hpp>
 #include <fedagg/rules/mean.hpp>
 
-#include "support/numeric.hpp"
+#include "support/exponentials.hpp"
 
 using namespace numeric;
 using fedagg::aging;
@@ -82,11 +82,11 @@ TEST_CASE("losses as a softmax, and as a power") {
       REQUIRE(call([&] { return fedagg::try_loss_weights({form, strength}, losses, out); }) == errc::ok);
       const auto [low, high] = std::minmax_element(losses.begin(), losses.end());
       for (std::size_t i = 0; i < losses.size(); ++i) {
-        const real by = strength < 0 ? *low : *high;
-        const real want = form == loss_form::softmax ? std::exp(real(strength) * (real(losses[i]) - by))
-                                                     : std::pow(real(losses[i]) / by, real(strength));
+        const double by = strength < 0 ? *low : *high;
+        const quad want = form == loss_form::softmax ? exponential_of(multiply(strength, add(losses[i], -by)))
+                                                     : power_of(losses[i] / by, strength);
         // The quotient is rounded, and then raised.
-        CHECK(near(out[i], want, 1e-15L * (2 + std::abs(real(strength)))));
+        CHECK(near(out[i], static_cast<real>(want), 1e-15L * (2 + std::abs(real(strength)))));
       }
       CHECK(*std::max_element(out.begin(), out.end()) == 1);
     }

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include <fedagg/core/power.hpp>
 
@@ -34,6 +35,11 @@ public:
     bool carry = false;
     for (std::size_t k = 0; k < size; ++k) words_[k] = plus(words_[k], other.words_[k], carry);
   }
+
+  /// The sum in two's complement, lowest word first: what there is to keep of it.
+  static constexpr std::size_t size = 68; // products from 2^-2148 to 2^2048, a sign, and digits for the carries
+  constexpr std::span<std::uint64_t, size> words() noexcept { return words_; }
+  constexpr std::span<const std::uint64_t, size> words() const noexcept { return words_; }
 
   /// significand 2^exponent with 1 <= |significand| < 2, or 0: the sum rounded to nearest, whatever its size.
   struct rounded {
@@ -91,8 +97,7 @@ public:
   }
 
 private:
-  static constexpr int bias = 1074;       // a significand's last digit is at least 2^-1074
-  static constexpr std::size_t size = 68; // products from 2^-2148 to 2^2048, a sign, and digits for the carries
+  static constexpr int bias = 1074; // a significand's last digit is at least 2^-1074
 
   struct part {
     std::uint64_t significand;

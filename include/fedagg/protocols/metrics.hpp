@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <new>
 #include <span>
 #include <string_view>
@@ -52,6 +53,9 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS {
 /// already is for the round to know.
 class metric_means {
 public:
+  static constexpr const char* kind = "metric_means";
+  static constexpr unsigned version = 1;
+
   /// Takes any key: a client decides how much memory is taken.
   metric_means() = default;
   /// Takes these keys alone, each of which appears in the results. Throws std::bad_alloc.
@@ -187,6 +191,38 @@ public:
     }
   }
 
+  /// The same reports give the same file, in whichever order they came.
+  template <class Archive>
+  errc archive(Archive& a) {
+    std::uint64_t reports = reports_;
+    text names;
+    std::vector<std::uint64_t> name_sizes, clients, words;
+    std::vector<std::uint32_t> reasons;
+    for (const std::size_t k : order_) {
+      name_sizes.push_back(keys_[k].key.size());
+      clients.push_back(keys_[k].clients);
+      names.insert(names.end(), keys_[k].key.begin(), keys_[k].key.end());
+      for (const detail::exact_sum* s : {&keys_[k].weighted, &keys_[k].weight})
+        words.insert(words.end(), s->words().begin(), s->words().end());
+    }
+    for (const fault& f : faults_) {
+      reasons.push_back(static_cast<std::uint32_t>(f.reason));
+      for (const text* t : {&f.id, &f.key}) {
+        name_sizes.push_back(t->size());
+        names.insert(names.end(), t->begin(), t->end());
+      }
+    }
+    if (const errc rc = a.value("declared", declared_); rc != errc::ok) return rc;
+    if (const errc rc = a.value("reports", reports); rc != errc::ok) return rc;
+    if (const errc rc = a.value("names", names); rc != errc::ok) return rc;
+    if (const errc rc = a.array("name_sizes", name_sizes); rc != errc::ok) return rc;
+    if (const errc rc = a.array("clients", clients); rc != errc::ok) return rc;
+    if (const errc rc = a.array("sums", words); rc != errc::ok) return rc;
+    if (const errc rc = a.array("fault_reasons", reasons); rc != errc::ok) return rc;
+    reports_ = static_cast<std::size_t>(reports);
+    return a.loading() ? load({names.data(), names.size()}, name_sizes, clients, words, reasons) : errc::ok;
+  }
+
 private:
   using text = std::vector<char>;
   struct sums {
@@ -241,6 +277,38 @@ private:
     if (twice) return errc::duplicate_client;
     if (!is_finite(m.value)) return errc::non_finite;
     return detail::valid_weight(m.weight) ? errc::ok : errc::invalid_weight;
+  }
+
+  errc load(std::string_view names, std::span<const std::uint64_t> sizes, std::span<const std::uint64_t> clients,
+            std::span<const std::uint64_t> words, std::span<const std::uint32_t> reasons) {
+    constexpr std::size_t each = detail::exact_sum::size;
+    if (sizes.size() < clients.size() || sizes.size() - clients.size() != 2 * reasons.size()) return errc::file_format;
+    if (words.size() / each / 2 != clients.size() || words.size() % (2 * each) != 0) return errc::file_format;
+    std::vector<std::string_view> parts;
+    for (const std::uint64_t size : sizes) {
+      if (size > names.size()) return errc::file_format;
+      parts.push_back(names.substr(0, static_cast<std::size_t>(size)));
+      names.remove_prefix(static_cast<std::size_t>(size));
+    }
+    if (!names.empty()) return errc::file_format;
+    for (std::size_t k = 1; k < clients.size(); ++k)
+      if (!(parts[k - 1] < parts[k])) return errc::file_format;
+    take(std::span<const std::string_view>(parts).first(clients.size()));
+    for (std::size_t k = 0; k < clients.size(); ++k) {
+      keys_[k].clients = static_cast<std::size_t>(clients[k]);
+      const auto from = words.subspan(2 * each * k, 2 * each);
+      std::copy_n(from.begin(), each, keys_[k].weighted.words().begin());
+      std::copy_n(from.begin() + each, each, keys_[k].weight.words().begin());
+      if (keys_[k].weight.value().significand < 0) return errc::file_format;
+    }
+    for (std::size_t k = 0; k < reasons.size(); ++k) {
+      const auto reason = static_cast<errc>(reasons[k]);
+      if (reason != errc::non_finite && reason != errc::invalid_weight && reason != errc::client_layout &&
+          reason != errc::duplicate_client)
+        return errc::file_format;
+      faults_.push_back({copy(parts[clients.size() + 2 * k]), copy(parts[clients.size() + 2 * k + 1]), reason});
+    }
+    return std::is_sorted(faults_.begin(), faults_.end()) ? errc::ok : errc::file_format;
   }
 
   bool declared_ = false;

@@ -113,7 +113,8 @@ std::vector<double> owned_weights(std::size_t size, const F& fill) {
       out[i] = most > 0 ? detail::power(detail::quotient(losses[i], most), how.strength) : 1;
     } else {
       // Never positive; beyond all numbers the weight is none. Halves, because a difference of two losses can be.
-      const double half = detail::times(how.strength, detail::plus(losses[i] / 2, -most / 2));
+      const double half =
+          detail::times(how.strength, detail::plus(detail::times(losses[i], 0.5), detail::times(most, -0.5)));
       out[i] = !is_finite(half) || half < -1e3 ? 0 : detail::exponential(2 * half);
     }
   }
