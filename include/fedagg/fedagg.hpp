@@ -23,6 +23,7 @@
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/krum_scores.hpp>
 #include <fedagg/core/line_median.hpp>
+#include <fedagg/core/list.hpp>
 #include <fedagg/core/median_search.hpp>
 #include <fedagg/core/mixed_distances.hpp>
 #include <fedagg/core/mixed_geometry.hpp>

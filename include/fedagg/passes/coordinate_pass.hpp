@@ -89,7 +89,7 @@ public:
     tile_ = stage < 16 ? 16 : stage > 512 ? 512 : stage;
     bool staged = false;
     std::size_t bytes = 0;
-    for (const segment& s : b_.segments) {
+    for (const segment& s : b_.segments.each()) {
       staged = staged || needs_stage(s);
       bytes += s.size * size_of(s.type);
     }

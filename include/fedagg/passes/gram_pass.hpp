@@ -54,7 +54,7 @@ private:
     if (!query_.trusted) return errc::ok;
     const auto entries = query_.trusted->entries();
     std::size_t i = 0;
-    for (const segment& s : b_.segments) {
+    for (const segment& s : b_.segments.each()) {
       f.tensor = s.tensor;
       while (i < entries.size() && !how_.where.contains(entries[i].name)) ++i;
       if (i == entries.size()) return errc::layout_mismatch;
@@ -85,7 +85,7 @@ private:
     t_.views_.clear();
     std::size_t sampled = 0, coordinate = 0;
     const std::span<const std::size_t> sample = query_.sample;
-    for (const segment& s : b_.segments) {
+    for (const segment& s : b_.segments.each()) {
       if (s.position < query_.first_tensor || s.position >= query_.last_tensor || !is_floating(s.type)) continue;
       gram_part p{&s, s.size, source_.tiles, sampled, coordinate, s.direct};
       coordinate += s.size;
@@ -96,7 +96,7 @@ private:
       if (p.count == 0) continue;
       source_.tiles += (p.count - 1) / source_.block() + 1;
       const any_tensor* const* row = b_.views.data() + s.position * n_;
-      t_.views_.insert(t_.views_.end(), row, row + n_);
+      t_.views_.append(row, n_);
       if (query_.trusted) {
         t_.views_.push_back(t_.trusted_[s.position]);
         p.direct = p.direct && same_order(*t_.trusted_[s.position], any_tensor(out_[s.tensor].tensor));

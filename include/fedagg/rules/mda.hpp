@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <tuple>
 
 #include <fedagg/core/cover_search.hpp>
 #include <fedagg/core/geometry.hpp>
@@ -25,7 +24,7 @@ struct mda {
   static constexpr const char* name = "mda";
   static constexpr geometry_needs needs = geometry_needs::distances;
   static constexpr auto fields() {
-    return std::tuple{field{"f", &mda::f, unset, any_count, "hostile clients to survive"},
+    return field_list{field{"f", &mda::f, unset, any_count, "hostile clients to survive"},
                       field{"max_nodes", &mda::max_nodes, 1, any_count, "nodes of the search before it gives up"}};
   }
 
