@@ -227,7 +227,7 @@ def check_parameters(root, compiler, work):
         page, row = line.split("\t", 1)
         owed.setdefault(page, []).extend([row] if row else [])
     shown = {page: parameter_rows(read(root, page)) for page in pages(root)
-             if page.startswith(("docs/rules/", "docs/mixing/", "docs/attacks/"))}
+             if page.startswith(("docs/rules/", "docs/mixing/", "docs/attacks/", "docs/optimizers/"))}
     return list(compare_parameters(owed, shown))
 
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Prints the rows of the parameter table that the page of each rule, mixing stage and attack must hold, made from its
-// fields(). A line without a row names each page.
+// Prints the rows of the parameter table that the page of each rule, mixing stage, attack and optimizer must hold, made
+// from its fields(). A line without a row names each page.
 #include <cstdio>
 #include <string>
 #include <tuple>
@@ -18,6 +18,7 @@
 #include <fedagg/attacks/optimal.hpp>
 #include <fedagg/attacks/sign_flip.hpp>
 #include <fedagg/fedagg.hpp>
+#include <fedagg/optimizers.hpp>
 #include <fedagg/spectral.hpp>
 
 namespace {
@@ -67,6 +68,7 @@ int main() {
   using namespace fedagg;
   print("rules", all<rule_list>);
   print("rules", all<spectral_rule_list>);
+  print("optimizers", all<optimizer_list>);
   print("mixing", all<std::tuple<arc, bucketing, nnm, static_clipping>>);
   print("attacks", all<std::tuple<alie, fang, gaussian, inner_product, label_flip, mimic, min_max, min_sum, non_finite,
                                   optimal<alie>, sign_flip>>);

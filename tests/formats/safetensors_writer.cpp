@@ -237,3 +237,25 @@ TEST_CASE("a file may be replaced by a function of itself") {
   CHECK(static_cast<const float*>(file.model().entries()[0].tensor.data())[2] == 3);
   CHECK(static_cast<const float*>(safetensors_file::open(here / "f").model().entries()[0].tensor.data())[2] == 6);
 }
+
+TEST_CASE("a metadata text may be replaced once the data are known") {
+  folder here;
+  file_error error;
+  const std::vector<safetensors_tensor> layout = {{"sum", safetensors_type::f32, {1}}};
+  const fedagg::safetensors_metadata metadata = {
+      {"a", R"("sum":"1234")"}, {"sum", "0000"}, {"sum\"", "1111"}, {"tumsum", "2222"}};
+  auto writer = safetensors_writer::create(here / "f", layout, metadata);
+  CHECK(writer.data().size() == 4);
+  CHECK(writer.data().data() == writer.bytes(writer.tensors()[0]).data());
+  for (const char* bad : {"123", "12345", "12\"4", "12\\4", "12\n4", "\xff\xff\xff\xff"})
+    CHECK(writer.try_replace("sum", bad, error) == errc::bad_parameter);
+  CHECK(writer.try_replace("su", "1234", error) == errc::bad_parameter);
+  CHECK(writer.try_replace("", "1234", error) == errc::bad_parameter);
+  REQUIRE(writer.try_replace("sum", "\xc3\xa9xy", error) == errc::ok);
+  writer.commit();
+  CHECK(writer.try_replace("sum", "1234", error) == errc::bad_parameter);
+  auto expected = metadata;
+  expected["sum"] = "\xc3\xa9xy";
+  CHECK(safetensors_file::open(here / "f").metadata() == expected);
+  CHECK(safetensors_writer().try_replace("sum", "1234", error) == errc::bad_parameter);
+}

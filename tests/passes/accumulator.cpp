@@ -5,6 +5,7 @@
 #include <fedagg/rules/mean.hpp>
 
 #include "support/numeric.hpp"
+#include "support/streams.hpp"
 
 using namespace numeric;
 using fedagg::errc;
@@ -169,4 +170,119 @@ TEST_CASE("integers add up exactly and are rounded half to even") {
   REQUIRE(sum.try_absorb(b, 1) == errc::ok);
   REQUIRE(sum.try_finish(out) == errc::ok);
   CHECK(out == std::vector<std::int32_t>{2, 2, -4, 8});
+}
+
+TEST_CASE("a plain mean stays within its bound in every order, tree and thread") {
+  const std::size_t n = 13;
+  for (const std::size_t d : {70u, 40000u}) {
+    const auto x = sample<double>(kind::normal, n, d, 9);
+    std::mt19937_64 random(n);
+    std::vector<double> w(n);
+    for (double& v : w) v = 1 + uniform(random) / 3;
+    std::vector<reference> want;
+    for (std::size_t j = 0; j < d; ++j) want.push_back(weighted_mean(x.column(j), w));
+    const mean_accumulator empty(row_of(x, 0));
+    streams::each_way(empty, streams::arrivals(x, w), n, [&](const char* way, const mean_accumulator& sums) {
+      INFO(way << " d=" << d);
+      CHECK(sums.clients() == n);
+      const auto got = finished<double>(sums, d);
+      REQUIRE(got.size() == d);
+      std::size_t wrong = 0;
+      for (std::size_t j = 0; j < d; ++j) wrong += !rounds_to<double>(got[j], want[j].exact, want[j].error);
+      CHECK(wrong == 0);
+    });
+  }
+}
+
+TEST_CASE("no client of many at once is lost, doubled or halved") {
+  // Integers: every order gives the same bits. One tile, several, and more threads than processors.
+  for (const std::size_t d : {5u, 100u, 70000u}) {
+    const std::size_t n = 60;
+    auto x = sample<float>(kind::ties, n, d, 4);
+    std::vector<double> w(n);
+    mean_accumulator want(row_of(x, 0));
+    for (std::size_t i = 0; i < n; ++i) {
+      w[i] = static_cast<double>(i % 5 + 1);
+      if (i % 4 == 1) {
+        x.at(i, i % 8 == 1 ? 0 : d - 1) = std::bit_cast<float>(0x7fc00000);
+        CHECK(want.try_absorb(row_of(x, i), w[i]) == errc::non_finite);
+      } else {
+        REQUIRE(want.try_absorb(row_of(x, i), w[i]) == errc::ok);
+      }
+    }
+    mean_accumulator sums(row_of(x, 0));
+    CHECK(streams::absorb_at_once(sums, streams::arrivals(x, w), 5) == want.clients());
+    CHECK(sums.clients() == want.clients());
+    CHECK(sums.weight() == want.weight());
+    CHECK(same_bits(finished<float>(want, d), finished<float>(sums, d)));
+  }
+}
+
+TEST_CASE("the sum can be divided by what the caller says") {
+  const std::vector<float> a{1, 2, -8}, b{3, 4, 16};
+  std::vector<float> out(3);
+  mean_accumulator sums{fedagg::model_view(a)};
+  CHECK(sums.try_finish(out, 2) == errc::empty_cohort);
+  REQUIRE(sums.try_absorb(a, 0.5) == errc::ok);
+  REQUIRE(sums.try_absorb(b, 0) == errc::ok);
+  REQUIRE(sums.try_finish(out, 2) == errc::ok);
+  CHECK(out == std::vector<float>{0.25f, 0.5f, -2});
+  REQUIRE(sums.try_finish(out, 1) == errc::ok);
+  CHECK(out == std::vector<float>{0.5f, 1, -4});
+  for (const double bad : {0.0, -1.0, std::bit_cast<double>(0x7ff0000000000000), std::bit_cast<double>(0x7ff8000000000000)})
+    CHECK(sums.try_finish(out, bad) == errc::bad_parameter);
+  CHECK(out[0] == 0.5f);
+}
+
+TEST_CASE("a caller who has looked need not have it done again") {
+  const auto x = sample<float>(kind::normal, 3, 1000, 8);
+  mean_accumulator looked(row_of(x, 0)), trusted(row_of(x, 0));
+  for (std::size_t i = 0; i < 3; ++i) {
+    REQUIRE(looked.try_absorb(row_of(x, i), 2) == errc::ok);
+    REQUIRE(trusted.try_absorb(row_of(x, i), 2, {}, fedagg::client_check::done) == errc::ok);
+  }
+  CHECK(same_bits(finished<float>(looked, 1000), finished<float>(trusted, 1000)));
+}
+
+TEST_CASE("a broken executor spoils an accumulator for good") {
+  const auto x = sample<float>(kind::normal, 1, 100000, 8);
+  const auto all = [](std::size_t count, fedagg::task body) {
+    for (std::size_t i = 0; i < count; ++i) body(i);
+  };
+  int call = 0;
+  const auto forgets = [&](std::size_t count, fedagg::task body) { all(++call == 2 ? count - 1 : count, body); };
+  mean_accumulator sums(row_of(x, 0));
+  CHECK(sums.try_absorb(row_of(x, 0), 1, forgets) == errc::executor_failed);
+  CHECK(sums.status() == errc::executor_failed);
+  CHECK(sums.try_absorb(row_of(x, 0)) == errc::executor_failed);
+  std::vector<float> out(x.d);
+  CHECK(sums.try_finish(out) == errc::executor_failed);
+  fedagg_test::memory_archive archive;
+  CHECK(archive.save(sums) == errc::executor_failed);
+}
+
+TEST_CASE("a saved sum goes on where it was, and a forged one is refused") {
+  const std::size_t d = 67;
+  const auto x = sample<float>(kind::normal, 4, d, 1);
+  const mean_accumulator empty(row_of(x, 0));
+  auto sums = empty;
+  REQUIRE(streams::absorb_all(sums, streams::arrivals(x, {1, 10.5, 3, 0})));
+  streams::check_saved<float>(sums, empty, d);
+  const double not_a_number = std::bit_cast<double>(0x7ff8000000000000), infinity = std::bit_cast<double>(0x7ff0000000000000);
+  streams::check_refused(sums, "sums.0", not_a_number);
+  streams::check_refused(sums, "sums.0", -infinity);
+  streams::check_refused(sums, "weight", not_a_number);
+  streams::check_refused(sums, "weight", -1.0);
+  // A layout of more memory than there is, without the values.
+  streams::check_refused(sums, "layout.extents", std::uint64_t{1} << 50);
+  const std::vector<float> other(d + 1);
+  fedagg_test::memory_archive archive;
+  REQUIRE(archive.save(sums) == errc::ok);
+  mean_accumulator wrong{fedagg::model_view(other)};
+  CHECK(archive.load(wrong) == errc::state_mismatch);
+  // Sums that have overflowed are worth nothing.
+  const std::vector<double> large{1e308};
+  mean_accumulator over{fedagg::model_view(large)};
+  REQUIRE(over.try_absorb(large, 10) == errc::ok);
+  CHECK(archive.save(over) == errc::overflow);
 }

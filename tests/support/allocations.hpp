@@ -14,10 +14,11 @@ inline std::size_t count = 0;
 /// So many more succeed, then all fail.
 inline std::size_t left = static_cast<std::size_t>(-1);
 
-inline void* allocate(std::size_t size) noexcept {
+inline void* allocate(std::size_t size, std::size_t alignment = 0) noexcept {
   ++count;
   if (left == 0) return nullptr;
   if (left != static_cast<std::size_t>(-1)) --left;
+  if (alignment != 0) return std::aligned_alloc(alignment, (size / alignment + 1) * alignment);
   return std::malloc(size ? size : 1);
 }
 
@@ -30,8 +31,8 @@ public:
   limit& operator=(const limit&) = delete;
 };
 
-inline void* allocate_or_throw(std::size_t size) {
-  void* p = allocate(size);
+inline void* allocate_or_throw(std::size_t size, std::size_t alignment = 0) {
+  void* p = allocate(size, alignment);
 #if defined(__cpp_exceptions)
   if (!p) throw std::bad_alloc();
 #else
@@ -47,12 +48,17 @@ inline void* allocate_or_throw(std::size_t size) {
 
 void* operator new(std::size_t size) { return allocations::allocate_or_throw(size); }
 void* operator new[](std::size_t size) { return allocations::allocate_or_throw(size); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return allocations::allocate_or_throw(size, static_cast<std::size_t>(alignment));
+}
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocations::allocate(size); }
 void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return allocations::allocate(size); }
 void operator delete(void* p) noexcept { allocations::release(p); }
 void operator delete[](void* p) noexcept { allocations::release(p); }
 void operator delete(void* p, std::size_t) noexcept { allocations::release(p); }
 void operator delete[](void* p, std::size_t) noexcept { allocations::release(p); }
+void operator delete(void* p, std::align_val_t) noexcept { allocations::release(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { allocations::release(p); }
 void operator delete(void* p, const std::nothrow_t&) noexcept { allocations::release(p); }
 void operator delete[](void* p, const std::nothrow_t&) noexcept { allocations::release(p); }
 

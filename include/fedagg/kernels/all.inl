@@ -7,9 +7,12 @@
 #include <fedagg/kernels/scan.inl>
 #include <fedagg/kernels/half_sum.inl>
 #include <fedagg/kernels/sum.inl>
+#include <fedagg/kernels/fixed.inl>
+#include <fedagg/kernels/binned.inl>
 #include <fedagg/kernels/square.inl>
 #include <fedagg/kernels/sort.inl>
 #include <fedagg/kernels/lanes.inl>
+#include <fedagg/kernels/stream.inl>
 #include <fedagg/kernels/window.inl>
 #include <fedagg/kernels/nearest.inl>
 #include <fedagg/kernels/gram.inl>

@@ -65,6 +65,12 @@ public:
     ops::absolute(r.v_, a.v_);
     return r;
   }
+  /// Correctly rounded; NaN for negative values.
+  FEDAGG_INLINE friend lanes sqrt(const lanes& a) noexcept {
+    lanes r;
+    ops::root(r.v_, a.v_);
+    return r;
+  }
   /// Lane by lane: a < b ? yes : no.
   FEDAGG_INLINE friend lanes where_less(const lanes& a, const lanes& b, const lanes& yes, const lanes& no) noexcept {
     lanes r;
@@ -77,6 +83,8 @@ private:
   friend struct impl::lane_ops;
   template <class>
   friend struct impl::column_kernel;
+  template <class>
+  friend struct impl::stream_kernel;
   template <class>
   friend class column;
 

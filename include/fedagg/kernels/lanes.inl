@@ -69,6 +69,39 @@ struct lane_ops<FEDAGG_ISA> {
       std::memcpy(&r, x, sizeof x);
     }
   }
+  // Of doubles; float roots go through double like quotients (53 >= 2 * 24 + 2). Never an estimate.
+  template <class V>
+  FEDAGG_TARGET static inline void root(V& r, const V& a) noexcept {
+    constexpr std::size_t wide = s::wide;
+    if constexpr (sizeof(r[0]) == 8) {
+#if FEDAGG_X86 && defined(__clang__)
+      if constexpr (wide == 8)
+        r = __builtin_ia32_sqrtpd512(a, 4);
+      else if constexpr (wide == 4)
+        r = __builtin_ia32_sqrtpd256(a);
+      else
+        r = __builtin_ia32_sqrtpd(a);
+#elif FEDAGG_X86
+      if constexpr (wide == 8)
+        r = __builtin_ia32_sqrtpd512_mask(a, V{}, static_cast<unsigned char>(-1), 4);
+      else if constexpr (wide == 4)
+        r = __builtin_ia32_sqrtpd256(a);
+      else
+        r = __builtin_ia32_sqrtpd(a);
+#else
+      for (std::size_t i = 0; i < wide; ++i) r[i] = __builtin_sqrt(a[i]);
+#endif
+    } else {
+      vec<float, wide> x[2];
+      std::memcpy(x, &a, sizeof x);
+      for (int k = 0; k < 2; ++k) {
+        vec<double, wide> d;
+        root(d, s::template convert<vec<double, wide>>(x[k]));
+        x[k] = s::template convert<vec<float, wide>>(d);
+      }
+      std::memcpy(&r, x, sizeof x);
+    }
+  }
   template <class V>
   FEDAGG_TARGET static inline void where_less(V& r, const V& a, const V& b, const V& yes, const V& no) noexcept {
     // Hidden, because a compiler told to ignore the sign of zero takes a minimum with its operands in any order.

@@ -17,6 +17,7 @@
 #include <fedagg/core/element.hpp>
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/rule.hpp>
+#include <fedagg/kernels/binned.hpp>
 #include <fedagg/kernels/isa.hpp>
 #include <fedagg/kernels/network.hpp>
 #include <fedagg/kernels/vec.hpp>
@@ -47,6 +48,10 @@ struct half_sum_kernel;
 template <class Isa>
 struct sum_kernel;
 template <class Isa>
+struct fixed_kernel;
+template <class Isa>
+struct binned_kernel;
+template <class Isa>
 struct sort_kernel;
 template <class Isa>
 struct window_kernel;
@@ -58,6 +63,8 @@ template <class Isa>
 struct column_kernel;
 template <class Isa>
 struct gram_kernel;
+template <class Isa>
+struct stream_kernel;
 
 /// What a kernel saw: flags, so that several tasks' findings can be joined.
 inline constexpr unsigned saw_non_finite = 1;

@@ -13,7 +13,9 @@ struct sum_kernel<FEDAGG_ISA> {
 
   /// Elements of each client that are summed in registers: a line of memory, where the registers reach.
   template <class T>
-  static constexpr std::size_t burst = sizeof(T) == 8 ? 8 : 16;
+  static constexpr std::size_t burst = sizeof(T) == 8                    ? 8
+                                       : sizeof(T) == 2 && s::bytes > 16 ? 32
+                                                                         : 16;
   template <class T>
   static constexpr std::size_t parts = burst<T> / wide;
 
@@ -178,19 +180,22 @@ struct sum_kernel<FEDAGG_ISA> {
     return saw_overflow;
   }
 
-  /// acc[0..count) += a x[0..count), the streaming form; acc has room for a whole burst at its end.
+  /// acc[0..count) += a x[0..count), the streaming form; acc has room for a whole vector at its end.
   template <class T>
-  FEDAGG_TARGET static void absorb(const T* row, double a, std::size_t count, double* acc) noexcept {
-    if constexpr (sizeof(T) == 2) {
-      float wide_row[512];
-      for (std::size_t at = 0; at < count; at += 512) {
-        const std::size_t part = count - at < 512 ? count - at : 512;
-        c::widen(row + at, part, wide_row);
-        absorb(static_cast<const float*>(wide_row), a, part, acc + at);
-      }
-    } else {
-      const void* rows[] = {row};
-      add<T>({false, false}, rows, &a, 1, 0, count, acc, {});
+  FEDAGG_TARGET FEDAGG_NOINLINE static void absorb(const T* x, double a, std::size_t count, double* acc) noexcept {
+    FEDAGG_FP_IN_ORDER
+    const auto factor = s::template fill<double, wide>(a);
+    std::size_t j = 0;
+    for (; j + burst<T> <= count; j += burst<T>) {
+      FEDAGG_PREFETCH(x + j + sum_ahead / sizeof(T));
+#pragma GCC unroll 8
+      for (std::size_t k = 0; k < burst<T>; k += wide)
+        s::store(acc + j + k, FEDAGG_FP_KEEP(s::template load<wide_f64>(acc + j + k) +
+                                             FEDAGG_FP_KEEP(factor * c::load_wide(x + j + k))));
+    }
+    for (; j < count; j += wide) {
+      const wide_f64 rest = c::load_some(x + j, count - j < wide ? count - j : wide);
+      s::store(acc + j, FEDAGG_FP_KEEP(s::template load<wide_f64>(acc + j) + FEDAGG_FP_KEEP(factor * rest)));
     }
   }
 };

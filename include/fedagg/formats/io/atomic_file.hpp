@@ -42,6 +42,8 @@ public:
   }
   ~atomic_file() { discard(); }
 
+  /// As it was given.
+  const std::string& path() const noexcept { return path_; }
   /// Writable and zero until filled; invalid after a commit.
   std::span<std::byte> bytes() const noexcept { return {static_cast<std::byte*>(data_), size_}; }
 

@@ -36,12 +36,18 @@ public:
     return code;
   }
   errc set(errc code, std::string_view file, std::string_view tensor, std::string_view reason) noexcept {
-    set(code, file, "tensor \"");
+    return set(code, file, "tensor", tensor, reason);
+  }
+  /// The same of another part of the file; `what` is a word for it.
+  errc set(errc code, std::string_view file, std::string_view what, std::string_view part,
+           std::string_view reason) noexcept {
+    set(code, file, what);
+    append(" \"");
     constexpr std::size_t longest = 100;
-    std::size_t kept = tensor.size() <= longest ? tensor.size() : longest;
-    while (kept > 0 && kept < tensor.size() && continues(tensor[kept])) --kept;
-    append(tensor.substr(0, kept));
-    append(kept < tensor.size() ? "...\": " : "\": ");
+    std::size_t kept = part.size() <= longest ? part.size() : longest;
+    while (kept > 0 && kept < part.size() && continues(part[kept])) --kept;
+    append(part.substr(0, kept));
+    append(kept < part.size() ? "...\": " : "\": ");
     append(reason);
     return code;
   }

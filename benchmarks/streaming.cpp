@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+// What it costs to add a client to a sum that streams: against a trivial loop over the same streams (reads the client,
+// reads and writes one double per coordinate), and the order-independent sums against the plain one. A line each: the
+// median of the rounds, the bar where there is one, quartiles.
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <functional>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <fedagg/adapters/threads.hpp>
+#include <fedagg/kernels/isa.hpp>
+#include <fedagg/passes/accumulator.hpp>
+#include <fedagg/passes/binned_accumulator.hpp>
+#include <fedagg/passes/fixed_point_accumulator.hpp>
+
+#include "support/clients.hpp"
+#include "support/machine.hpp"
+
+namespace {
+
+constexpr std::size_t n = 4; // clients that take turns
+
+double seconds_of(auto&& f, clockid_t clock) {
+  const auto now = [&] {
+    timespec t{};
+    clock_gettime(clock, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+  };
+  const double begin = now();
+  f();
+  return now() - begin;
+}
+
+/// One thread's time on a processor, and what several take together.
+constexpr clockid_t alone = CLOCK_THREAD_CPUTIME_ID;
+constexpr clockid_t together = CLOCK_MONOTONIC;
+
+double quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5)];
+}
+
+void require(fedagg::errc rc) {
+  if (rc == fedagg::errc::ok) return;
+  std::fprintf(stderr, "streaming: %s\n", fedagg::message(rc));
+  std::exit(2);
+}
+
+/// sums[j] += w x[j], a line of x at a time; `ahead` elements are prefetched, 0 for none.
+using add_function = void (*)(const float* x, double w, std::size_t begin, std::size_t end, double* sums,
+                              std::size_t ahead);
+struct add_loop {
+  const char* name;
+  add_function run;
+  std::size_t ahead;
+};
+
+#define FEDAGG_BENCH_ADD_LOOP(NAME, ...)                                                                               \
+  __VA_ARGS__ void NAME(const float* x, double w, std::size_t begin, std::size_t end, double* sums,                    \
+                        std::size_t ahead) {                                                                           \
+    if (ahead == 0) {                                                                                                  \
+      for (std::size_t j = begin; j < end; ++j) sums[j] += w * static_cast<double>(x[j]);                              \
+      return;                                                                                                          \
+    }                                                                                                                  \
+    for (std::size_t at = begin; at + 16 <= end; at += 16) {                                                           \
+      __builtin_prefetch(x + at + ahead);                                                                              \
+      for (std::size_t j = 0; j < 16; ++j) sums[at + j] += w * static_cast<double>(x[at + j]);                         \
+    }                                                                                                                  \
+    for (std::size_t j = end - (end - begin) % 16; j < end; ++j) sums[j] += w * static_cast<double>(x[j]);             \
+  }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#define FEDAGG_BENCH_O3 gnu::optimize("O3"),
+#else
+#define FEDAGG_BENCH_O3
+#endif
+FEDAGG_BENCH_ADD_LOOP(add_16, [[FEDAGG_BENCH_O3 gnu::noinline]])
+#if defined(__x86_64__)
+FEDAGG_BENCH_ADD_LOOP(add_32, [[ FEDAGG_BENCH_O3 gnu::noinline, gnu::target("avx2,fma") ]])
+FEDAGG_BENCH_ADD_LOOP(add_64,
+                      [[ FEDAGG_BENCH_O3 gnu::noinline, gnu::target("avx512f,avx512dq,fma,prefer-vector-width=512") ]])
+#endif
+
+std::vector<add_loop> add_loops() {
+  std::vector<add_loop> all;
+  for (const std::size_t ahead : {std::size_t{0}, std::size_t{256}, std::size_t{1024}}) {
+    all.push_back({"sse", add_16, ahead});
+#if defined(__x86_64__)
+    if (fedagg::isa_available(fedagg::isa::avx2)) all.push_back({"avx2", add_32, ahead});
+    if (fedagg::isa_available(fedagg::isa::avx512)) all.push_back({"avx512", add_64, ahead});
+#endif
+  }
+  return all;
+}
+
+struct row {
+  std::string name;
+  std::vector<double> samples;
+  const char* bound;
+  double bar;
+};
+
+class field {
+public:
+  explicit field(std::size_t d) : d_(d), clients_(n, d), sums_(d, 0) {
+    std::memset(sums_.data(), 0, d * sizeof(double));
+    for (std::size_t i = 0; i < n; ++i) views_.emplace_back(std::span<const float>(clients_.rows()[i], d));
+  }
+
+  std::size_t dimension() const { return d_; }
+  const fedagg::model_view& view(std::size_t i) const { return views_[i]; }
+
+  /// The best of all, chosen at first use; the finalists of one round three times more.
+  void choose() {
+    std::vector<std::pair<double, add_loop>> timed;
+    for (const add_loop& l : add_loops()) timed.push_back({1e300, l});
+    for (int again = 0; again < 5; ++again)
+      for (auto& [time, l] : timed) {
+        loop_ = l;
+        time = std::min(time, seconds_of([&] { add(); }, alone));
+      }
+    const auto best = std::min_element(timed.begin(), timed.end(), [](auto& a, auto& b) { return a.first < b.first; });
+    loop_ = best->second;
+    std::printf("d = %zu: the best loop is %s, %zu elements ahead, %.1f GB/s\n", d_, loop_.name, loop_.ahead,
+                static_cast<double>(n * d_ * 20) / best->first / 1e9);
+  }
+
+  /// All clients in turn.
+  void add() {
+    for (std::size_t i = 0; i < n; ++i) loop_.run(clients_.rows()[i], 100, 0, d_, sums_.data(), loop_.ahead);
+  }
+  void add(fedagg::thread_pool& pool) {
+    constexpr std::size_t tile = 65536;
+    for (std::size_t i = 0; i < n; ++i)
+      pool((d_ + tile - 1) / tile, [&](std::size_t k) {
+        loop_.run(clients_.rows()[i], 100, k * tile, std::min(d_, (k + 1) * tile), sums_.data(), loop_.ahead);
+      });
+  }
+
+  template <class Sums>
+  void absorb(Sums& sums, fedagg::executor_ref executor = {},
+              fedagg::client_check check = fedagg::client_check::here) const {
+    for (std::size_t i = 0; i < n; ++i) require(sums.try_absorb(views_[i], 100, executor, check));
+  }
+
+private:
+  std::size_t d_;
+  bench::clients<float> clients_;
+  bench::row<double> sums_;
+  std::vector<fedagg::model_view> views_;
+  add_loop loop_{};
+};
+
+/// Best of a few turns of each, interleaved.
+template <std::size_t N>
+void take_turns(int turns, clockid_t clock, const std::array<std::function<void()>, N>& each,
+                std::array<double, N>& best) {
+  best.fill(1e300);
+  for (int k = 0; k < turns; ++k)
+    for (std::size_t i = 0; i < N; ++i) best[i] = std::min(best[i], seconds_of(each[i], clock));
+}
+
+void measure(std::size_t d, int rounds, std::vector<row>& rows) {
+  field f(d);
+  f.choose();
+  const fedagg::model_view layout = f.view(0);
+  // Room for all that will be added.
+  const auto how = fedagg::fixed_point::finest(64, 128, 100000);
+  fedagg::mean_accumulator plain(layout), looked_at(layout);
+  fedagg::fixed_point_accumulator fixed(layout, how);
+  fedagg::binned_accumulator binned(layout);
+  const std::string suffix = " d=" + std::to_string(d);
+  const std::array<std::function<void()>, 5> one{[&] { f.add(); }, [&] { f.absorb(plain); },
+                                                 [&] { f.absorb(looked_at, {}, fedagg::client_check::done); },
+                                                 [&] { f.absorb(fixed); }, [&] { f.absorb(binned); }};
+  row mean{"mean_accumulator / loop" + suffix, {}, ">=", 0.90};
+  row done{"mean_accumulator, client_check::done / loop" + suffix, {}, ">=", 0.90};
+  row point{"time of fixed_point_accumulator / mean's" + suffix, {}, "<=", 1.3};
+  row bins{"time of binned_accumulator / mean's" + suffix, {}, "", 0};
+  std::array<double, 5> t{};
+  take_turns(1, alone, one, t);
+  for (int round = 0; round < rounds; ++round) {
+    take_turns(3, alone, one, t);
+    mean.samples.push_back(t[0] / t[1]);
+    done.samples.push_back(t[0] / t[2]);
+    point.samples.push_back(t[3] / t[1]);
+    bins.samples.push_back(t[4] / t[1]);
+  }
+  rows.insert(rows.end(), {mean, done, point, bins});
+  if (std::thread::hardware_concurrency() < 2) return;
+
+  fedagg::thread_pool pool(2);
+  // Half of the clients each, at once.
+  const auto at_once = [&](auto& sums) {
+    pool(2, [&](std::size_t k) {
+      for (std::size_t i = k; i < n; i += 2) require(sums.try_absorb(f.view(i), 100));
+    });
+  };
+  const std::array<std::function<void()>, 8> two{
+      [&] { f.add(); },        [&] { f.add(pool); },     [&] { f.absorb(plain); },       [&] { f.absorb(plain, pool); },
+      [&] { at_once(plain); }, [&] { f.absorb(fixed); }, [&] { f.absorb(fixed, pool); }, [&] { at_once(fixed); }};
+  row shared{"two threads, a client at a time, mean / loop" + suffix, {}, ">=", 0.95};
+  row split{"two threads, a client each, mean / loop" + suffix, {}, ">=", 0.95};
+  row shared_fixed{"two threads, a client at a time, fixed / loop" + suffix, {}, ">=", 0.95};
+  row split_fixed{"two threads, a client each, fixed / loop" + suffix, {}, ">=", 0.95};
+  row loop{"two threads, the loop's own speed-up" + suffix, {}, "", 0};
+  std::array<double, 8> s{};
+  for (int round = 0; round < rounds; ++round) {
+    take_turns(3, together, two, s);
+    const double own = s[0] / s[1];
+    loop.samples.push_back(own);
+    shared.samples.push_back(s[2] / s[3] / own);
+    split.samples.push_back(s[2] / s[4] / own);
+    shared_fixed.samples.push_back(s[5] / s[6] / own);
+    split_fixed.samples.push_back(s[5] / s[7] / own);
+  }
+  rows.insert(rows.end(), {loop, shared, split, shared_fixed, split_fixed});
+}
+
+} // namespace
+
+int main(int count, char** arguments) {
+  const bool quick = count > 1 && std::strcmp(arguments[1], "--quick") == 0;
+  if (count > (quick ? 2 : 1)) {
+    std::fprintf(stderr, "usage: streaming [--quick]\n");
+    return 2;
+  }
+  std::printf("%s, last-level cache %zu MiB, %s\n%s, load %s\n\n", bench::processor().c_str(),
+              bench::last_level_cache() >> 20, fedagg::name_of(fedagg::active_isa()), bench::compiler().c_str(),
+              bench::load().c_str());
+  std::vector<row> rows;
+  for (const std::size_t d : {std::size_t{1000000}, std::size_t{10000000}})
+    measure(d, quick ? 3 : d > 1000000 ? 9 : 25, rows);
+  int shorts = 0;
+  std::printf("\n%-62s %8s %9s  %-5s %14s\n", "", "measured", "bar", "", "quartiles");
+  for (const row& r : rows) {
+    const double median = quantile(r.samples, 0.5);
+    const bool ok = r.bar == 0 || (std::strcmp(r.bound, ">=") == 0 ? median >= r.bar : median <= r.bar);
+    shorts += !ok;
+    char bar[16] = "";
+    if (r.bar > 0) std::snprintf(bar, sizeof bar, "%s %5.2f", r.bound, r.bar);
+    std::printf("%-62s %8.2f %9s  %-5s %5.2f .. %5.2f\n", r.name.c_str(), median, bar,
+                r.bar == 0 ? ""
+                : ok       ? "ok"
+                           : "short",
+                quantile(r.samples, 0.25), quantile(r.samples, 0.75));
+  }
+  std::printf("\n%d short, load %s\n", shorts, bench::load().c_str());
+  return shorts == 0 ? 0 : 1;
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+// Included by kernels/simd.hpp once per instruction set: a step over the coordinates of several streams, some of which
+// it changes. All arithmetic is in double, whatever the streams hold. L is `lanes` of double.
+
+namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
+
+template <>
+struct stream_kernel<FEDAGG_ISA> {
+  using s = simd<FEDAGG_ISA>;
+  using c = convert_kernel<FEDAGG_ISA>;
+  static constexpr std::size_t wide = s::wide;
+  using wide_f64 = vec<double, wide>;
+
+  /// Applies the step to `count` coordinates of every stream, T throughout; without `store` it only looks.
+  template <class L, class Step, class T>
+  FEDAGG_TARGET FEDAGG_FLATTEN static unsigned run(const Step& step, const T* const* in, T* const* io,
+                                                   std::size_t count, bool store) {
+    FEDAGG_FP_IN_ORDER
+    constexpr std::size_t inputs = Step::inputs, updates = Step::updates;
+    // Copies, because stores through T* might change the originals for all the compiler knows.
+    const Step own = step;
+    const T* x[inputs + 1];
+    T* y[updates];
+    for (std::size_t k = 0; k < inputs; ++k) x[k] = in[k];
+    for (std::size_t k = 0; k < updates; ++k) y[k] = io[k];
+    finite<inputs + updates, updates> f;
+    start(f);
+    const std::size_t whole = count - count % wide;
+    for (std::size_t j = 0; j < whole; j += wide) {
+      if (j * sizeof(T) % 64 == 0) {
+#pragma GCC unroll 8
+        for (std::size_t k = 0; k < inputs; ++k) FEDAGG_PREFETCH(x[k] + j + ahead / sizeof(T));
+#pragma GCC unroll 8
+        for (std::size_t k = 0; k < updates; ++k) FEDAGG_PREFETCH(y[k] + j + ahead / sizeof(T));
+      }
+      block<L>(own, x, y, j, store, f);
+    }
+    if (whole != count) {
+      // Lanes beyond the end repeat the first one: what is made of made-up values must not be taken for an overflow.
+      const std::size_t rest = count - whole;
+      T part[inputs + updates][wide];
+      for (std::size_t k = 0; k < inputs + updates; ++k) repeat(part[k], (k < inputs ? x[k] : y[k - inputs]) + whole, rest, wide);
+      T* last[updates];
+      for (std::size_t k = 0; k < inputs; ++k) x[k] = part[k];
+      for (std::size_t k = 0; k < updates; ++k) last[k] = part[inputs + k];
+      block<L>(own, x, last, 0, true, f);
+      if (store)
+        for (std::size_t k = 0; k < updates; ++k) std::memcpy(y[k] + whole, last[k], rest * sizeof(T));
+    }
+    return seen(f);
+  }
+
+  /// totals[k * row_lanes + i] += the sum of the step's k-th value over the coordinates j with j % row_lanes == i.
+  template <class L, class Step, class T>
+  FEDAGG_TARGET FEDAGG_FLATTEN static unsigned sum(const Step& step, const T* const* in, std::size_t count,
+                                                   double* totals) {
+    FEDAGG_FP_IN_ORDER
+    constexpr std::size_t inputs = Step::inputs, sums = Step::sums, parts = row_lanes / wide;
+    const Step own = step;
+    wide_f64 acc[sums * parts];
+    std::memcpy(acc, totals, sizeof acc);
+    finite<inputs, sums> f;
+    start(f);
+    const std::size_t whole = count - count % row_lanes;
+    for (std::size_t j = 0; j < whole; j += row_lanes) {
+#pragma GCC unroll 8
+      for (std::size_t k = 0; k < inputs; ++k) FEDAGG_PREFETCH(in[k] + j + ahead / sizeof(T));
+#pragma GCC unroll 8
+      for (std::size_t p = 0; p < parts; ++p) {
+        L r[sums];
+        terms<L>(own, in, j + p * wide, r, f);
+#pragma GCC unroll 4
+        for (std::size_t k = 0; k < sums; ++k) acc[k * parts + p] = FEDAGG_FP_KEEP(acc[k * parts + p] + r[k].v_);
+      }
+    }
+    if (whole != count) {
+      T part[inputs][row_lanes];
+      const T* last[inputs];
+      for (std::size_t k = 0; k < inputs; ++k) {
+        repeat(part[k], in[k] + whole, count - whole, row_lanes);
+        last[k] = part[k];
+      }
+      for (std::size_t p = 0; p < parts && p * wide < count - whole; ++p) {
+        L r[sums];
+        terms<L>(own, last, p * wide, r, f);
+        const std::size_t left = count - whole - p * wide;
+        for (std::size_t k = 0; k < sums; ++k) {
+          for (std::size_t i = left; i < wide; ++i) r[k].v_[i] = 0;
+          acc[k * parts + p] = FEDAGG_FP_KEEP(acc[k * parts + p] + r[k].v_);
+        }
+      }
+    }
+    std::memcpy(totals, acc, sizeof acc);
+    return seen(f);
+  }
+
+private:
+  static constexpr std::size_t ahead = 1024;
+
+  /// What is not finite leaves a NaN: products with a zero that the compiler cannot see add nothing else. A sum for
+  /// each stream, so that none waits for another.
+  template <std::size_t Reads, std::size_t Writes>
+  struct finite {
+    wide_f64 zero, in[Reads], out[Writes];
+  };
+  template <std::size_t Reads, std::size_t Writes>
+  FEDAGG_TARGET static inline void start(finite<Reads, Writes>& f) noexcept {
+    double zero = 0;
+    FEDAGG_FP_HIDE(zero);
+    f.zero = s::template fill<double, wide>(zero);
+    for (auto& v : f.in) v = s::template fill<double, wide>(0);
+    for (auto& v : f.out) v = s::template fill<double, wide>(0);
+  }
+  FEDAGG_TARGET static inline bool infinite(const wide_f64& v) noexcept {
+    constexpr std::int64_t exponent = 0x7ff0000000000000;
+    return s::any((s::template bits<vec<std::int64_t, wide>>(v) & exponent) == exponent);
+  }
+  template <std::size_t Reads, std::size_t Writes>
+  FEDAGG_TARGET static inline unsigned seen(const finite<Reads, Writes>& f) noexcept {
+    bool bad = false, over = false;
+    for (const auto& v : f.in) bad = bad || infinite(v);
+    for (const auto& v : f.out) over = over || infinite(v);
+    return bad ? saw_non_finite : over ? saw_overflow : 0;
+  }
+
+  template <class T>
+  static inline void repeat(T* to, const T* from, std::size_t have, std::size_t want) noexcept {
+    for (std::size_t i = 0; i < want; ++i) std::memcpy(to + i, from + (i < have ? i : 0), sizeof(T));
+  }
+
+  template <class L, class Step, class T, class Finite>
+  FEDAGG_TARGET static inline void block(const Step& step, const T* const* x, T* const* y, std::size_t j, bool store,
+                                         Finite& f) {
+    L in[Step::inputs + 1], io[Step::updates];
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < Step::inputs; ++k) {
+      in[k].v_ = c::load_wide(x[k] + j);
+      s::template multiply_add<true>(f.in[k], in[k].v_, f.zero);
+    }
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < Step::updates; ++k) {
+      io[k].v_ = c::load_wide(y[k] + j);
+      s::template multiply_add<true>(f.in[Step::inputs + k], io[k].v_, f.zero);
+    }
+    step(static_cast<const L*>(in), static_cast<L*>(io));
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < Step::updates; ++k) {
+      if constexpr (sizeof(T) == 4) {
+        const auto r = s::template convert<vec<float, wide>>(io[k].v_);
+        s::template multiply_add<true>(f.out[k], s::template convert<wide_f64>(r), f.zero);
+        if (store) s::store(y[k] + j, r);
+      } else {
+        s::template multiply_add<true>(f.out[k], io[k].v_, f.zero);
+        if (store) s::store(y[k] + j, io[k].v_);
+      }
+    }
+  }
+
+  template <class L, class Step, class T, class Finite>
+  FEDAGG_TARGET static inline void terms(const Step& step, const T* const* x, std::size_t j, L* r, Finite& f) {
+    L in[Step::inputs];
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < Step::inputs; ++k) {
+      in[k].v_ = c::load_wide(x[k] + j);
+      s::template multiply_add<true>(f.in[k], in[k].v_, f.zero);
+    }
+    step(static_cast<const L*>(in), r);
+#pragma GCC unroll 4
+    for (std::size_t k = 0; k < Step::sums; ++k) s::template multiply_add<true>(f.out[k], r[k].v_, f.zero);
+  }
+};
+
+} // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl

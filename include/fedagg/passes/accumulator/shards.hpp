@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#ifndef FEDAGG_PASSES_ACCUMULATOR_SHARDS_HPP
+#define FEDAGG_PASSES_ACCUMULATOR_SHARDS_HPP
+
+#include <cstddef>
+#include <vector>
+
+#include <fedagg/core/errc.hpp>
+#include <fedagg/core/executor.hpp>
+#include <fedagg/core/relaxed.hpp>
+#include <fedagg/kernels/fp_guard.hpp>
+
+namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
+
+/// Holds a flag while it lives, for as long as a tile takes; who comes meanwhile waits without sleeping.
+class flag_guard {
+public:
+  explicit flag_guard(unsigned char& flag) noexcept : flag_(flag) {
+    while (!detail::try_take(flag_))
+      while (detail::relaxed_load(flag_) != 0) pause();
+  }
+  ~flag_guard() { detail::give_back(flag_); }
+  flag_guard(const flag_guard&) = delete;
+  flag_guard& operator=(const flag_guard&) = delete;
+
+private:
+  static void pause() noexcept {
+#if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif (defined(__GNUC__) || defined(__clang__)) && defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+
+  unsigned char& flag_;
+};
+
+/// The tiles of an accumulator, each with a flag that whoever adds to it holds.
+class sum_shards {
+public:
+  void resize(std::size_t tiles) { busy_.assign(tiles, 0); }
+
+  /// Where the next caller starts: far from where those before it did, so that they do not follow each other.
+  std::size_t start() noexcept {
+    const unsigned turn = detail::fetch_add(turn_, 1u);
+    // The fraction of multiples of the golden ratio falls into the largest gap each time.
+    return busy_.empty() ? 0
+                         : static_cast<std::size_t>((turn * 2654435769u) * 0x1p-32 * static_cast<double>(busy_.size()));
+  }
+
+  /// Runs f(tile) for every tile, from `start` on and around; with `Exclusive` nobody else has that tile meanwhile.
+  /// `executor_failed` if it threw, or did not run each once.
+  template <bool Exclusive, class F>
+  errc each(executor_ref executor, std::size_t start, const F& f) noexcept {
+    struct loop {
+      sum_shards& self;
+      const F& f;
+      std::size_t start;
+      std::size_t done = 0;
+    } l{*this, f, start};
+    const std::size_t tiles = busy_.size();
+    const task one(&l, [](void* context, std::size_t index) noexcept {
+      auto& in = *static_cast<loop*>(context);
+      const std::size_t count = in.self.busy_.size();
+      if (index < count) {
+        const fp_guard guard;
+        const std::size_t tile = in.start < count - index ? in.start + index : in.start - (count - index);
+        if constexpr (Exclusive) {
+          const flag_guard held(in.self.busy_[tile]);
+          in.f(tile);
+        } else {
+          in.f(tile);
+        }
+      }
+      detail::fetch_add(in.done, detail::ticket(index));
+    });
+#if FEDAGG_EXCEPTIONS
+    try {
+      executor(tiles, one);
+    } catch (...) {
+      return errc::executor_failed;
+    }
+#else
+    executor(tiles, one);
+#endif
+    return l.done == detail::all_tickets(tiles) ? errc::ok : errc::executor_failed;
+  }
+
+private:
+  std::vector<unsigned char> busy_;
+  unsigned turn_ = 0;
+};
+
+} // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl
+
+#endif // FEDAGG_PASSES_ACCUMULATOR_SHARDS_HPP
