@@ -17,7 +17,6 @@
 #include <fedagg/core/element.hpp>
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/rule.hpp>
-#include <fedagg/kernels/binned.hpp>
 #include <fedagg/kernels/isa.hpp>
 #include <fedagg/kernels/network.hpp>
 #include <fedagg/kernels/vec.hpp>
@@ -217,37 +216,8 @@ FEDAGG_INLINE decltype(auto) on_active_isa(F&& f) {
 
 } // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl
 
-#define FEDAGG_ISA on_baseline
-#define FEDAGG_ISA_BYTES 16
-#define FEDAGG_ISA_HALF 0
-#define FEDAGG_TARGET
-#include <fedagg/kernels/all.inl>
-#undef FEDAGG_ISA
-#undef FEDAGG_ISA_BYTES
-#undef FEDAGG_ISA_HALF
-#undef FEDAGG_TARGET
-
-#if FEDAGG_X86
-#define FEDAGG_ISA on_avx2
-#define FEDAGG_ISA_BYTES 32
-#define FEDAGG_ISA_HALF 1
-#define FEDAGG_TARGET [[gnu::target("avx2,fma,f16c")]]
-#include <fedagg/kernels/all.inl>
-#undef FEDAGG_ISA
-#undef FEDAGG_ISA_BYTES
-#undef FEDAGG_ISA_HALF
-#undef FEDAGG_TARGET
-
-#define FEDAGG_ISA on_avx512
-#define FEDAGG_ISA_BYTES 64
-#define FEDAGG_ISA_HALF 1
-#define FEDAGG_TARGET [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]]
-#include <fedagg/kernels/all.inl>
-#undef FEDAGG_ISA
-#undef FEDAGG_ISA_BYTES
-#undef FEDAGG_ISA_HALF
-#undef FEDAGG_TARGET
-#endif
+#define FEDAGG_KERNELS <fedagg/kernels/all.inl>
+#include <fedagg/kernels/per_isa.inl>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 

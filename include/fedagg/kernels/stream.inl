@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Included by kernels/simd.hpp once per instruction set: a step over the coordinates of several streams, some of which
+// Included by kernels/parts/stream.hpp once per instruction set: a step over the coordinates of several streams, some of which
 // it changes. All arithmetic is in double, whatever the streams hold. L is `lanes` of double.
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
