@@ -27,7 +27,6 @@
 #include <fedagg/mixing/bucketing.hpp>
 #include <fedagg/mixing/nnm.hpp>
 #include <fedagg/mixing/static_clipping.hpp>
-#include <fedagg/passes/accumulator.hpp>
 #include <fedagg/passes/aggregate.hpp>
 #include <fedagg/passes/gram.hpp>
 #include <fedagg/passes/rows.hpp>

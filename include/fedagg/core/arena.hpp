@@ -14,6 +14,24 @@
 
 namespace fedagg::inline FEDAGG_ABI {
 
+namespace detail {
+
+template <class T>
+struct taken {
+  using type = slice<T>;
+};
+// What most of it is used for, and rules have in their signatures.
+template <>
+struct taken<double> {
+  using type = std::span<double>;
+};
+template <>
+struct taken<std::size_t> {
+  using type = std::span<std::size_t>;
+};
+
+} // namespace detail
+
 /// Scratch memory for rules that work in n dimensions. Everything taken is given back at once by `reset`, which keeps
 /// the memory in one piece: from the third round of a size on, nothing is allocated.
 class arena {
@@ -25,7 +43,7 @@ public:
 
   /// `count` zeros, valid until `reset`. Throws std::bad_alloc.
   template <class T>
-  std::span<T> take(std::size_t count) {
+  typename detail::taken<T>::type take(std::size_t count) {
     static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= alignment, "plain data only");
     return {static_cast<T*>(take_bytes(count, sizeof(T))), count};
   }

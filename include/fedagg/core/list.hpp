@@ -13,6 +13,43 @@
 
 namespace fedagg::inline FEDAGG_ABI::detail {
 
+/// What std::span is, but making one of a type that has none yet costs a compiler nothing (a std::span several
+/// milliseconds). Converts to and from spans.
+template <class T>
+class slice {
+  template <class C>
+  static constexpr bool fits = requires(C& c, T* p) {
+    p = c.data();
+    c.size();
+  };
+
+public:
+  slice() = default;
+  constexpr slice(T* data, std::size_t size) noexcept : data_(data), size_(size) {}
+  /// Anything with `data()` and `size()`.
+  template <class C>
+  requires(!std::is_same_v<std::remove_const_t<C>, slice> && fits<C>) constexpr slice(C& c) noexcept
+      : data_(c.data()), size_(c.size()) {}
+  template <class C>
+  requires(!std::is_same_v<C, slice> && !std::is_lvalue_reference_v<C> && fits<C>) constexpr slice(C&& c) noexcept
+      : data_(c.data()), size_(c.size()) {}
+
+  constexpr T* data() const noexcept { return data_; }
+  constexpr std::size_t size() const noexcept { return size_; }
+  constexpr bool empty() const noexcept { return size_ == 0; }
+  constexpr T& operator[](std::size_t i) const noexcept { return data_[i]; }
+  constexpr T* begin() const noexcept { return data_; }
+  constexpr T* end() const noexcept { return data_ + size_; }
+  constexpr slice first(std::size_t count) const noexcept { return {data_, count}; }
+  constexpr slice subspan(std::size_t at) const noexcept { return {data_ + at, size_ - at}; }
+  constexpr slice subspan(std::size_t at, std::size_t count) const noexcept { return {data_ + at, count}; }
+  constexpr operator std::span<T>() const noexcept { return {data_, size_}; }
+
+private:
+  T* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
 /// The memory of a list. No template, so that all lists grow by the same code.
 class list_memory {
 public:
@@ -60,19 +97,6 @@ class list : public list_memory {
   static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= alignof(std::max_align_t), "plain data only");
 
 public:
-  struct range {
-    T* first;
-    T* last;
-    T* begin() const noexcept { return first; }
-    T* end() const noexcept { return last; }
-  };
-  struct const_range {
-    const T* first;
-    const T* last;
-    const T* begin() const noexcept { return first; }
-    const T* end() const noexcept { return last; }
-  };
-
   list() = default;
   list(const list& other) : list_memory() { assign(other.data(), other.size()); }
   list(list&& other) noexcept { take(other); }
@@ -90,8 +114,8 @@ public:
   T& operator[](std::size_t i) noexcept { return data()[i]; }
   const T& operator[](std::size_t i) const noexcept { return data()[i]; }
   const T& back() const noexcept { return data()[size_ - 1]; }
-  range each() noexcept { return {data(), data() + size_}; }
-  const_range each() const noexcept { return {data(), data() + size_}; }
+  slice<T> each() noexcept { return {data(), size_}; }
+  slice<const T> each() const noexcept { return {data(), size_}; }
   operator std::span<T>() noexcept { return {data(), size_}; }
   operator std::span<const T>() const noexcept { return {data(), size_}; }
 

@@ -147,6 +147,7 @@ struct gram_kernel<FEDAGG_ISA> {
     }
   }
 
+  template <class Void = void>
   static const gram_calls& calls() noexcept {
     static constexpr gram_calls all = {{blocks<kind::exact>(), blocks<kind::rounded>(), blocks<kind::differences>()},
                                        widen<false, double>,

@@ -115,6 +115,7 @@ struct half_sum_kernel<FEDAGG_ISA> {
     return non_finite<T>(largest_input) ? saw_non_finite : non_finite<T>(largest_mean) ? saw_overflow : 0;
   }
 
+  template <class Void = void>
   static sum_call adder(dtype type, [[maybe_unused]] bool exact) noexcept {
     if constexpr (s::bytes > 16)
       if (exact) return type == dtype::f16 ? add<float16, true> : add<bfloat16, true>;

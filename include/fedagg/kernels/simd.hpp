@@ -222,7 +222,8 @@ FEDAGG_INLINE decltype(auto) on_active_isa(F&& f) {
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
 /// Halves as floats, exactly.
-inline void widen_halves(dtype type, const void* from, std::size_t count, float* to) noexcept {
+template <class Void = void>
+void widen_halves(dtype type, const void* from, std::size_t count, float* to) noexcept {
   on_active_isa([&](auto tag) {
     using kernel = convert_kernel<decltype(tag)>;
     if (type == dtype::f16)

@@ -119,6 +119,7 @@ struct sum_kernel<FEDAGG_ISA> {
   }
 
   /// The sums of an element type; those of halves are exact and known to be finite, see half_sum_kernel.
+  template <class Void = void>
   static sum_call adder(dtype type, bool exact) noexcept {
     switch (type) {
     case dtype::f64:
@@ -126,12 +127,12 @@ struct sum_kernel<FEDAGG_ISA> {
     case dtype::f32:
       return add<float>;
     default:
-      return halves::adder(type, exact);
+      return halves::template adder<Void>(type, exact);
     }
   }
 
   template <bool Fused, class T>
-  FEDAGG_TARGET FEDAGG_NOINLINE static void mix_rows(const double* tile, std::span<const map_entry> row,
+  FEDAGG_TARGET FEDAGG_NOINLINE static void mix_rows(const double* tile, detail::slice<const map_entry> row,
                                                      std::size_t count, target<T>& into) noexcept {
     target<T> to = into;
     constexpr std::size_t vectors = mixed_burst / wide;
@@ -167,7 +168,7 @@ struct sum_kernel<FEDAGG_ISA> {
 
   /// out[0..count) = sum_i a_i x_i / divisor, rounded once, of a tile's rows. `fused`: all shares are exact.
   template <class T>
-  FEDAGG_TARGET static unsigned mix(const double* tile, std::span<const map_entry> row, double divisor, bool fused,
+  FEDAGG_TARGET static unsigned mix(const double* tile, detail::slice<const map_entry> row, double divisor, bool fused,
                                     std::size_t count, T* out) noexcept {
     target<T> to{out, sizeof(T) == 8 ? divisor : 1.0 / divisor, false};
     if (sizeof(T) < 8 && fused)

@@ -13,7 +13,8 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
 /// Pass combine: out = sum_i a_i x_i / divisor, summed in double in the order of the clients, rounded once.
 /// Translation-equivariant for sum a_i = divisor, so that a base need not be read; otherwise the base is one row more,
-/// whose coefficient comes last.
+/// whose coefficient comes last. A template so that a program that never runs it does not compile its kernels.
+template <class Void = void>
 class combine_pass {
 public:
   static constexpr bool untyped = true;
@@ -133,7 +134,7 @@ private:
     for (std::size_t at = begin; at < end; at += tile) {
       const std::size_t count = end - at < tile ? end - at : tile;
       for (std::size_t i = 0; i < in.n; ++i) {
-        widen_halves(type, static_cast<const std::byte*>(in.rows[i]) + at * 2, count, row);
+        widen_halves<Void>(type, static_cast<const std::byte*>(in.rows[i]) + at * 2, count, row);
         add({i == 0, false}, rows, in.a + i, 1, 0, count, in.acc, to);
       }
       const bool bad = scan_kernel<on_baseline>::non_finite(in.acc, count);
@@ -150,7 +151,7 @@ private:
   }
 
   static sum_call adder(dtype type, bool exact) noexcept {
-    return on_active_isa([&](auto tag) { return sum_kernel<decltype(tag)>::adder(type, exact); });
+    return on_active_isa([&](auto tag) { return sum_kernel<decltype(tag)>::template adder<Void>(type, exact); });
   }
 
   std::span<const double> a_;

@@ -236,7 +236,7 @@ private:
       rows[row] = to;
       gather(from, at, count, whole || widened ? packed : to);
       if (whole && !integers_to_double(s.type, packed, count, reinterpret_cast<double*>(to))) seen |= saw_range;
-      if (widened) widen_halves(s.type, packed, count, reinterpret_cast<float*>(to));
+      if (widened) widen_halves<Void>(s.type, packed, count, reinterpret_cast<float*>(to));
     };
     for (std::size_t at = begin; at < end; at += tile_) {
       const std::size_t count = end - at < tile_ ? end - at : tile_;

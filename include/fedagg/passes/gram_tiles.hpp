@@ -32,7 +32,7 @@ constexpr std::size_t gram_pair(std::size_t i, std::size_t k) noexcept { return 
 struct gram_source {
   enum class centring : unsigned char { none, base, last_row, middle_row };
 
-  std::span<const gram_part> parts = {};
+  detail::slice<const gram_part> parts = {};
   const any_tensor* const* views = nullptr; ///< part by part: `order` rows, then the base or null
   std::span<const std::size_t> sample = {}; ///< ascending coordinates; empty for all
   std::size_t order = 0;
@@ -137,7 +137,7 @@ public:
     if (type_of(part) == dtype::f32) {
       singles_ = static_cast<const float*>(x);
     } else {
-      widen_halves(type_of(part), x, count, floats_);
+      widen_halves<Void>(type_of(part), x, count, floats_);
       singles_ = floats_;
     }
     if (!gram_kernel<on_baseline>::far(singles_, count)) return true;
@@ -185,7 +185,7 @@ private:
   /// For few elements.
   void to_doubles(dtype type, const void* x, std::size_t count, double* to) const noexcept {
     if (type == dtype::f64) return static_cast<void>(std::memcpy(to, x, count * sizeof(double)));
-    if (type != dtype::f32) widen_halves(type, x, count, floats_ + block_);
+    if (type != dtype::f32) widen_halves<Void>(type, x, count, floats_ + block_);
     const void* from = type == dtype::f32 ? x : floats_ + block_;
     for (std::size_t j = 0; j < count; ++j) {
       float single;
@@ -221,14 +221,14 @@ private:
       const auto* doubles = type == dtype::f64 ? static_cast<const double*>(x) : row_;
       return (centre_ ? calls_.doubles_less : calls_.doubles)(doubles, centre_, count, to, block_);
     }
-    if (type != dtype::f32) widen_halves(type, x, count, floats_ + block_);
+    if (type != dtype::f32) widen_halves<Void>(type, x, count, floats_ + block_);
     const auto* floats = type == dtype::f32 ? static_cast<const float*>(x) : floats_ + block_;
     (singles_ ? calls_.floats_less : calls_.floats)(floats, singles_, count, to, block_);
   }
 
   const gram_source& s_;
   const gram_calls& calls_ =
-      on_active_isa([](auto tag) -> const gram_calls& { return gram_kernel<decltype(tag)>::calls(); });
+      on_active_isa([](auto tag) -> const gram_calls& { return gram_kernel<decltype(tag)>::template calls<Void>(); });
   std::size_t block_;
   double* rows_;
   double* doubles_; // a centre of floats whose differences do not fit a float

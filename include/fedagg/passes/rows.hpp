@@ -34,7 +34,7 @@ struct row_summary {
 
 /// What pass rows may be asked for besides the norms.
 struct rows_request {
-  std::span<const model_view> others = {}; ///< extra rows: inner products of each client with each of them
+  detail::slice<const model_view> others = {}; ///< extra rows: inner products of each client with each of them
   bool counts = false;
   std::size_t first_tensor = 0; ///< of those in scope, only [first_tensor, last_tensor)
   std::size_t last_tensor = static_cast<std::size_t>(-1);
@@ -43,7 +43,7 @@ struct rows_request {
 /// Results and memory of pass rows, kept by the caller.
 class row_table {
 public:
-  std::span<const row_summary> rows() const noexcept { return rows_; }
+  detail::slice<const row_summary> rows() const noexcept { return rows_; }
   /// The inner product of client i with extra row k, both taken from the base.
   double inner(std::size_t i, std::size_t k) const noexcept { return inner_[i * others_ + k]; }
   /// For a refused call: the tensor it is about.

@@ -119,7 +119,7 @@ private:
   }
 
   /// The sum over the first `count` of a row's others but `gone`, which leaves the list.
-  static double krum_score(std::span<detail::ranked> others, std::size_t gone, std::size_t count) noexcept {
+  static double krum_score(detail::slice<detail::ranked> others, std::size_t gone, std::size_t count) noexcept {
     std::size_t kept = 0;
     double sum = 0;
     for (const detail::ranked& r : others) {

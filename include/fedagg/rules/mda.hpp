@@ -82,7 +82,7 @@ struct mda {
 
 private:
   /// The diameter of the best of the sets that each row makes with its nearest others; a row scores how far they lie.
-  static double diameter_about_a_row(const geometry& g, std::size_t size, std::span<detail::ranked> order,
+  static double diameter_about_a_row(const geometry& g, std::size_t size, detail::slice<detail::ranked> order,
                                      solution& s) noexcept {
     double best = detail::largest_double;
     for (std::size_t i = 0; i < g.rows; ++i) {

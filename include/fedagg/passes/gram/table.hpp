@@ -44,7 +44,7 @@ public:
   /// Reads of the cohort: one, or two if some rows were too close together for their inner products.
   unsigned passes() const noexcept { return passes_; }
   /// Why clients were left out, one for each client of the cohort (`try_gram` only).
-  std::span<const errc> faults() const noexcept { return buffers_.fault; }
+  detail::slice<const errc> faults() const noexcept { return buffers_.fault; }
   /// For a refused call: the tensor it is about.
   std::string_view tensor_name() const noexcept { return buffers_.result.tensor_name; }
 
