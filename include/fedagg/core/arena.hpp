@@ -37,8 +37,12 @@ struct taken<std::size_t> {
 class arena {
 public:
   arena() = default;
-  arena(const arena&) = delete;
-  arena& operator=(const arena&) = delete;
+  arena(const arena&) noexcept {} // a copy starts empty: what is in it is scratch
+  arena(arena&& other) noexcept { swap(other); }
+  arena& operator=(arena other) noexcept {
+    swap(other);
+    return *this;
+  }
   ~arena() { drop(); }
 
   /// `count` zeros, valid until `reset`. Throws std::bad_alloc.
@@ -84,6 +88,12 @@ private:
     blocks_.reserve(blocks_.size() + 1);
     blocks_.push_back({static_cast<std::byte*>(::operator new(size)), size});
     used_ = 0;
+  }
+  void swap(arena& other) noexcept {
+    blocks_.swap(other.blocks_);
+    const std::size_t used = used_;
+    used_ = other.used_;
+    other.used_ = used;
   }
   void drop() noexcept {
     for (const block& b : blocks_.each()) ::operator delete(b.data);

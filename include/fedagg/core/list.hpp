@@ -26,6 +26,8 @@ class slice {
 public:
   slice() = default;
   constexpr slice(T* data, std::size_t size) noexcept : data_(data), size_(size) {}
+  template <std::size_t N>
+  constexpr slice(T (&array)[N]) noexcept : data_(array), size_(N) {}
   /// Anything with `data()` and `size()`.
   template <class C>
   requires(!std::is_same_v<std::remove_const_t<C>, slice> && fits<C>) constexpr slice(C& c) noexcept
@@ -61,9 +63,7 @@ public:
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
   void clear() noexcept { size_ = 0; }
-
-protected:
-  void take(list_memory& other) noexcept {
+  void swap(list_memory& other) noexcept {
     void* const data = data_;
     const std::size_t size = size_, capacity = capacity_;
     data_ = other.data_;
@@ -74,6 +74,7 @@ protected:
     other.capacity_ = capacity;
   }
 
+protected:
   /// Throws std::bad_alloc.
   FEDAGG_COLD void grow(std::size_t count, std::size_t bytes) {
     const std::size_t twice = 2 * capacity_, most = static_cast<std::size_t>(PTRDIFF_MAX) / bytes;
@@ -99,13 +100,13 @@ class list : public list_memory {
 public:
   list() = default;
   list(const list& other) : list_memory() { assign(other.data(), other.size()); }
-  list(list&& other) noexcept { take(other); }
+  list(list&& other) noexcept { swap(other); }
   list& operator=(const list& other) {
     if (this != &other) assign(other.data(), other.size());
     return *this;
   }
   list& operator=(list&& other) noexcept {
-    take(other);
+    swap(other);
     return *this;
   }
 
