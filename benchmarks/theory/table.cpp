@@ -31,7 +31,7 @@ constexpr std::size_t measured_n = 11, measured_f = 2;
 
 template <class R>
 bool has_parameter(const std::string& name) {
-  return std::apply([&](const auto&... f) { return ((name == f.name) || ...); }, R::fields());
+  return fedagg::detail::with_fields([&](const auto&... f) { return ((name == f.name) || ...); }, R::fields());
 }
 
 /// The rule with a value for each parameter that must have one.

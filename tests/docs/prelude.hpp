@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <fedagg/fedagg.hpp>
+#include <fedagg/passes/accumulator.hpp>
 
 inline std::vector<float> north{1, 2, 3, 4}, south{2, 3, 4, 5}, west{3, 4, 5, 6}, global(4);
 inline fedagg::cohort clients;

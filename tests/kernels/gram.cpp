@@ -27,10 +27,7 @@ double defined(what kind, const std::vector<double>& x, const std::vector<double
 
 template <class Isa>
 void run(what kind, const impl::gram_tile& t, double* into) {
-  using k = impl::gram_kernel<Isa>;
-  if (kind == what::exact) return k::template tile<k::kind::exact>(t, into);
-  if (kind == what::rounded) return k::template tile<k::kind::rounded>(t, into);
-  k::template tile<k::kind::differences>(t, into);
+  impl::add_tile(impl::gram_kernel<Isa>::calls().blocks[static_cast<int>(kind)], t, into);
 }
 
 /// Whether the instruction set in use does what is defined, for floats (exact products) or doubles.
@@ -46,10 +43,11 @@ void check(what kind, std::size_t order, std::size_t count, bool some_blocks) {
     }
   fedagg::impl::on_active_isa([&](auto tag) {
     using k = impl::gram_kernel<decltype(tag)>;
-    std::vector<double> memory(order * stride + 8, 1e300);
+    // Behind the rows there are others up to a whole register block.
+    std::vector<double> memory((order + 3) * stride + 8, 1e300);
     auto* rows = memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64 / 8;
     for (std::size_t i = 0; i < order; ++i)
-      k::template widen<false>(x[i].data(), nullptr, count, rows + i * stride, block);
+      k::calls().doubles(x[i].data(), nullptr, count, rows + i * stride, block);
     impl::gram_tile t;
     t.rows = rows;
     t.stride = stride;
@@ -102,9 +100,10 @@ TEST_CASE("rows are centred in the arithmetic that is asked for") {
         wide[j] = uniform(random);
       }
       std::vector<double> single(block, 7), both(block, 7), alone(block, 7);
-      k::subtract(x.data(), c.data(), count, single.data(), block);
-      k::template widen<true>(x.data(), wide.data(), count, both.data(), block);
-      k::template widen<false>(x.data(), nullptr, count, alone.data(), block);
+      const std::vector<double> doubles(x.begin(), x.end());
+      k::calls().floats_less(x.data(), c.data(), count, single.data(), block);
+      k::calls().doubles_less(doubles.data(), wide.data(), count, both.data(), block);
+      k::calls().floats(x.data(), nullptr, count, alone.data(), block);
       std::size_t wrong = 0;
       for (std::size_t j = 0; j < (count + 7) / 8 * 8; ++j) {
         // Where coordinate j lies: parts of `wide` lanes, one after the other.

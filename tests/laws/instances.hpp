@@ -84,7 +84,7 @@ std::vector<R> instances(std::size_t n) {
     const auto most = static_cast<std::int64_t>((n - 1) / 2);
     return {{.f = 0, .seed = 1}, {.f = most, .seed = 2}, {.f = most / 2, .iterations = 2, .coordinates = 10, .seed = 3}};
   } else {
-    static_assert(std::tuple_size_v<decltype(R::fields())> == 0, "a rule with parameters needs legal ones here");
+    static_assert(std::is_same_v<decltype(R::fields()), fedagg::field_list<>>, "a rule with parameters needs legal ones here");
     return {R{}};
   }
 }

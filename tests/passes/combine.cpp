@@ -10,16 +10,14 @@ namespace {
 
 template <class T>
 std::vector<T> run(const matrix<T>& x, const std::vector<double>& a, double divisor, std::size_t begin, std::size_t end, unsigned* seen = nullptr) {
-  std::vector<const T*> rows;
+  std::vector<const void*> rows;
   for (std::size_t i = 0; i < x.n; ++i) rows.push_back(x.row(i).data());
   std::vector<T> out(x.d, stored<T>(77));
   const impl::combine_pass pass(a, divisor);
   std::vector<std::byte> scratch(pass.scratch_bytes() + 64);
   auto* aligned = scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
   const auto once = [&](bool past_cache) {
-    return impl::on_active_isa([&](auto tag) {
-      return pass.template run<decltype(tag), T>(rows.data(), nullptr, begin, end, out.data(), impl::tile_mode{false, past_cache}, aligned);
-    });
+    return pass.run(fedagg::dtype_of<T>, rows.data(), nullptr, begin, end, out.data(), {false, past_cache}, aligned);
   };
   const unsigned flags = once(false);
   const auto first = out;

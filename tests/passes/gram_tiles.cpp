@@ -30,7 +30,7 @@ struct one_tensor {
     source.views = views.data();
     source.order = x.n;
     source.centre = centre;
-    bytes.resize(impl::gram_tiles<impl::on_baseline>::bytes(source) + 64);
+    bytes.resize(impl::gram_tiles<>::bytes(source) + 64);
   }
   std::byte* memory() { return bytes.data() + (64 - reinterpret_cast<std::uintptr_t>(bytes.data()) % 64) % 64; }
 };
@@ -64,42 +64,39 @@ TEST_CASE("a tile belongs to the last part that starts before it") {
 }
 
 TEST_CASE("the centre of models is a row of the lower middle norm, lowest index first, never a bad one") {
-  impl::on_active_isa([&](auto tag) {
-    using tiles = impl::gram_tiles<decltype(tag)>;
-    const auto centre_of = [&](std::vector<float> scales, bool far_later = false) {
-      matrix<float> x(scales.size(), 100);
-      for (std::size_t i = 0; i < x.n; ++i)
-        for (std::size_t j = 0; j < 100; ++j) x.at(i, j) = scales[i] * static_cast<float>(j + 1);
-      if (far_later)
-        for (std::size_t i = 0; i < x.n; ++i) x.at(i, 99) = 1e38f;
-      one_tensor<float> one(x, gram_source::centring::middle_row);
-      tiles t(one.source, one.memory());
-      t.choose_middle(0, 0, 100);
-      CHECK(t.centre(0, 0, 100));
-      CHECK(t.exact(0));
-      const auto tile = t.load(0, 0, 100, nullptr);
-      // The row that became zero is the centre.
-      for (std::size_t i = 0; i < x.n; ++i) {
-        bool zero = true;
-        for (std::size_t j = 0; j < 3; ++j) zero = zero && tile.rows[i * tile.stride + j] == 0;
-        if (zero) return i;
-      }
-      return x.n;
-    };
-    const float inf = std::bit_cast<float>(0x7f800000u);
-    CHECK(centre_of({5, 1, 3}) == 2);
-    CHECK(centre_of({1, 4, 3, 2}) == 3);
-    CHECK(centre_of({7, 7, 7}) == 0);
-    CHECK(centre_of({1e30f, 2, 1e30f, 1, 3}) == 4);
-    CHECK(centre_of({inf, 2, inf, 1, inf}) == 3);
-    CHECK(centre_of({1, 2, 3}, true) == 3);
-  });
+  const auto centre_of = [&](std::vector<float> scales, bool far_later = false) {
+    matrix<float> x(scales.size(), 100);
+    for (std::size_t i = 0; i < x.n; ++i)
+      for (std::size_t j = 0; j < 100; ++j) x.at(i, j) = scales[i] * static_cast<float>(j + 1);
+    if (far_later)
+      for (std::size_t i = 0; i < x.n; ++i) x.at(i, 99) = 1e38f;
+    one_tensor<float> one(x, gram_source::centring::middle_row);
+    impl::gram_tiles<> t(one.source, one.memory());
+    t.choose_middle(0, 0, 100);
+    CHECK(t.centre(0, 0, 100));
+    CHECK(t.exact(0));
+    const auto tile = t.load(0, 0, 100, nullptr);
+    // The row that became zero is the centre.
+    for (std::size_t i = 0; i < x.n; ++i) {
+      bool zero = true;
+      for (std::size_t j = 0; j < 3; ++j) zero = zero && tile.rows[i * tile.stride + j] == 0;
+      if (zero) return i;
+    }
+    return x.n;
+  };
+  const float inf = std::bit_cast<float>(0x7f800000u);
+  CHECK(centre_of({5, 1, 3}) == 2);
+  CHECK(centre_of({1, 4, 3, 2}) == 3);
+  CHECK(centre_of({7, 7, 7}) == 0);
+  CHECK(centre_of({1e30f, 2, 1e30f, 1, 3}) == 4);
+  CHECK(centre_of({inf, 2, inf, 1, inf}) == 3);
+  CHECK(centre_of({1, 2, 3}, true) == 3);
 }
 
 TEST_CASE("a tile asks for the next one only where there is one in memory") {
   matrix<float> x(3, 2100);
   one_tensor<float> one(x, gram_source::centring::none);
-  impl::gram_tiles<impl::on_baseline> t(one.source, one.memory());
+  impl::gram_tiles<> t(one.source, one.memory());
   const auto first = t.load(0, 0, 1024, nullptr), last = t.load(0, 2048, 52, nullptr);
   REQUIRE(first.ahead_rows == 3);
   CHECK(last.ahead_rows == 0);

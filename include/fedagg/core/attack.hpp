@@ -67,7 +67,7 @@ bool parameters_in_range(const A& attack) noexcept {
     else
       return f.low != unset || attack.*f.member == unset || attack.*f.member >= 0;
   };
-  return std::apply([&](const auto&... f) { return (fits(f) && ...); }, A::fields());
+  return detail::with_fields([&](const auto&... f) { return (fits(f) && ...); }, A::fields());
 }
 
 /// True if two ranges share a byte.

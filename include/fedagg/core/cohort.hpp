@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
-#include <vector>
 
+#include <fedagg/core/list.hpp>
 #include <fedagg/core/model_view.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
@@ -33,7 +33,7 @@ public:
   /// Adds a client with a model of named tensors.
   cohort& add(const model_view& model, client info = {}) {
     open();
-    for (const auto& e : model.entries()) entries_.push_back(e);
+    entries_.append(model.entries().data(), model.size());
     return close(info);
   }
 
@@ -61,7 +61,7 @@ public:
 
   /// The global model that the clients started from. Rules that need an origin take differences from it.
   cohort& base(const model_view& model) {
-    base_.assign(model.entries().begin(), model.entries().end());
+    base_.assign(model.entries().data(), model.size());
     has_base_ = true;
     return *this;
   }
@@ -69,7 +69,7 @@ public:
   /// A row of the server's own, of the clients' layout: the reference of fltrust and monna, the state of
   /// centered_clipping. It is never rejected and never counted among the clients.
   cohort& trusted(const model_view& model) {
-    trusted_.assign(model.entries().begin(), model.entries().end());
+    trusted_.assign(model.entries().data(), model.size());
     has_trusted_ = true;
     return *this;
   }
@@ -90,7 +90,7 @@ public:
 
   /// Replaces all weights at once: one per client.
   cohort& weights(std::span<const double> values) {
-    given_weights_.assign(values.begin(), values.end());
+    given_weights_.assign(values.data(), values.size());
     has_weights_ = true;
     return *this;
   }
@@ -98,7 +98,7 @@ public:
   std::size_t size() const noexcept { return ends_.size(); }
   std::span<const named_tensor> tensors(std::size_t i) const noexcept {
     const std::size_t first = i == 0 ? 0 : ends_[i - 1];
-    return std::span<const named_tensor>(entries_).subspan(first, ends_[i] - first);
+    return {entries_.data() + first, ends_[i] - first};
   }
   double weight(std::size_t i) const noexcept {
     return has_weights_ && i < given_weights_.size() ? given_weights_[i] : clients_[i].weight;
@@ -139,12 +139,12 @@ private:
     return *this;
   }
 
-  std::vector<named_tensor> entries_;
-  std::vector<std::size_t> ends_;
-  std::vector<client> clients_;
-  std::vector<named_tensor> base_;
-  std::vector<named_tensor> trusted_;
-  std::vector<double> given_weights_;
+  detail::list<named_tensor> entries_;
+  detail::list<std::size_t> ends_;
+  detail::list<client> clients_;
+  detail::list<named_tensor> base_;
+  detail::list<named_tensor> trusted_;
+  detail::list<double> given_weights_;
   const cohort* history_ = nullptr;
   bool has_base_ = false;
   bool has_trusted_ = false;

@@ -27,7 +27,7 @@ public:
 
   /// Every row is there, and pairs further apart than `limit` are in conflict.
   void start(const geometry& g, double limit) noexcept {
-    std::memset(conflicts_.data(), 0, conflicts_.size_bytes());
+    std::memset(conflicts_.data(), 0, conflicts_.size() * sizeof(std::uint64_t));
     level& base = levels_[0] = {0, drop_, 0, false};
     for (std::size_t w = 0; w < words_; ++w) kept_[w] = 0;
     for (std::size_t i = 0; i < n_; ++i) {
@@ -195,11 +195,11 @@ private:
   }
 
   std::size_t n_, words_, drop_, max_nodes_, nodes_ = 0;
-  std::span<std::uint64_t> conflicts_, kept_;
-  std::span<std::uint32_t> degrees_;
-  std::span<level> levels_;
-  std::span<std::uint64_t> found_;
-  std::span<std::uint32_t> histogram_;
+  slice<std::uint64_t> conflicts_, kept_;
+  slice<std::uint32_t> degrees_;
+  slice<level> levels_;
+  slice<std::uint64_t> found_;
+  slice<std::uint32_t> histogram_;
 };
 
 } // namespace fedagg::inline FEDAGG_ABI::detail

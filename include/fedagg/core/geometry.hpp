@@ -41,7 +41,7 @@ struct geometry {
   std::span<const double> distances = {};    ///< order() x order(), symmetric, zeros on the diagonal
   std::span<const double> products = {};     ///< order() x order(), about the origin; empty without one
   std::span<const double> weights = {};      ///< rows: the clients' claims, for rules that were told to trust them
-  std::span<const row_signs> signs = {};     ///< rows, for rules that ask for `needs_signs`
+  detail::slice<const row_signs> signs = {};     ///< rows, for rules that ask for `needs_signs`
   std::span<const double> sampled = {};      ///< rows x rows distances of each sample of a sampling rule, one by one
   std::span<const std::size_t> clients = {}; ///< rows: whose row it is; empty where row i is client i
 
@@ -79,7 +79,7 @@ struct affine_map {
   std::size_t out = 0; ///< rows of the result
   std::size_t in = 0;
   bool whole = true; ///< the shares of each row sum to its divisor by construction
-  std::span<map_entry> entries = {};
+  detail::slice<map_entry> entries = {};
   std::span<std::size_t> ends = {};
   std::span<double> divisors = {};
   std::size_t rows_done = 0, entries_done = 0;
@@ -98,7 +98,7 @@ struct affine_map {
     divisors[rows_done] = divisor;
     ends[rows_done++] = entries_done;
   }
-  std::span<const map_entry> row(std::size_t k) const noexcept {
+  detail::slice<const map_entry> row(std::size_t k) const noexcept {
     const std::size_t first = k == 0 ? 0 : ends[k - 1];
     return entries.subspan(first, ends[k] - first);
   }

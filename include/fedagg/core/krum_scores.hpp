@@ -56,7 +56,7 @@ inline double distance_power(double square, std::int64_t power) noexcept {
 
 /// scores[i] = the sum of the `count` smallest distances from row i to others, each to the power `power`, summed in
 /// ascending order; the largest double where that overflows. `scratch` has room for `rows` entries.
-inline void krum_scores(const geometry& g, std::size_t count, std::int64_t power, std::span<ranked> scratch,
+inline void krum_scores(const geometry& g, std::size_t count, std::int64_t power, detail::slice<ranked> scratch,
                         std::span<double> scores) noexcept {
   for (std::size_t i = 0; i < g.rows; ++i) {
     std::size_t others = 0;

@@ -14,7 +14,7 @@ namespace fedagg::inline FEDAGG_ABI::detail {
 /// The weighted median of rows that lie on one line through a centre, as far as their distances can tell.
 class line_median {
 public:
-  line_median(const geometry& g, std::span<const double> weights, const directions& from, std::span<ranked> order)
+  line_median(const geometry& g, std::span<const double> weights, const directions& from, slice<ranked> order)
       : g_(g), w_(weights), from_(from), order_(order) {}
 
   /// Whether all rows of any weight lie on one line.
@@ -73,7 +73,7 @@ private:
 
   /// The norm of the directions' sum, the part that rows at the point can hold taken off, for the worst that lies
   /// within the errors: each row off the line by as much as it can, all to the same side.
-  double gap_at(std::span<const ranked> rows, std::size_t low, std::size_t high) const noexcept {
+  double gap_at(slice<const ranked> rows, std::size_t low, std::size_t high) const noexcept {
     const std::size_t a = rows[low].index, b = rows[high].index;
     const bool between = g_.square_distance(a, b) > 0;
     const double z = plus(rows[low].value / 2, rows[high].value / 2), own = plus(off(a) / 2, off(b) / 2);
@@ -100,7 +100,7 @@ private:
   const geometry& g_;
   std::span<const double> w_;
   const directions& from_;
-  std::span<ranked> order_;
+  slice<ranked> order_;
   std::size_t along_ = 0; ///< the row whose direction is the line's
 };
 

@@ -276,7 +276,7 @@ private:
   double total_ = 0;
   directions from_;
   point here_, next_, trial_, best_;
-  std::span<ranked> order_;
+  slice<ranked> order_;
   std::span<double> scratch_[7];
 };
 

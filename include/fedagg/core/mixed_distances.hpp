@@ -22,7 +22,7 @@ struct weighed_sum {
 
 /// What a mixed row is made of.
 struct mixed_row {
-  std::span<const map_entry> entries;
+  slice<const map_entry> entries;
   double divisor;
 };
 
@@ -146,7 +146,7 @@ private:
     const auto share_of = [&](const mixed_row& r, std::size_t i) {
       return alike ? r.entries[i].share : quotient(r.entries[i].share, r.divisor);
     };
-    const std::span<map_entry> c = difference_;
+    const slice<map_entry> c = difference_;
     std::size_t used = 0;
     double rest = 0; // what the origin's share differs by
     for (std::size_t i = 0, j = 0; i < a.entries.size() || j < b.entries.size();) {
@@ -182,7 +182,7 @@ private:
   const geometry& g_;
   bool whole_, summed_;
   mixed_rows rows_;
-  std::span<map_entry> difference_;
+  slice<map_entry> difference_;
   double noise_ = 0;
   std::size_t terms_ = 0;
 };

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
+#include <fedagg/core/list.hpp>
 #include <fedagg/core/tensor_view.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
@@ -56,8 +56,8 @@ public:
 
   /// Appends a tensor. `source` is an lvalue container, a span or a tensor_view; its memory and the name are borrowed.
   template <tensor_source S>
-  requires std::convertible_to<decltype(fedagg::view(std::declval<S>())), basic_any_tensor<Void>>
-  basic_model_view& add(std::string_view name, S&& source, integers policy = integers::average) {
+  requires std::convertible_to<decltype(fedagg::view(std::declval<S>())), basic_any_tensor<Void>> basic_model_view&
+  add(std::string_view name, S&& source, integers policy = integers::average) {
     entries_.push_back({name, basic_any_tensor<Void>(fedagg::view(static_cast<S&&>(source))), policy});
     return *this;
   }
@@ -72,7 +72,7 @@ public:
   void clear() noexcept { entries_.clear(); }
 
 private:
-  std::vector<entry> entries_;
+  detail::list<entry> entries_;
 };
 
 using named_tensor = basic_named_tensor<const void>;

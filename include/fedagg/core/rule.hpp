@@ -38,6 +38,44 @@ field(const char*, T R::*, double, double) -> field<R, T>;
 template <class R, class T>
 field(const char*, T R::*, double, double, const char*) -> field<R, T>;
 
+/// What `fields()` returns: `field_list{field{...}, ...}`, or a std::tuple of them, which takes longer to compile.
+template <class... Fields>
+struct field_list {};
+template <class First, class... Rest>
+struct field_list<First, Rest...> {
+  First first;
+  field_list<Rest...> rest;
+
+  constexpr field_list(const First& one, const Rest&... others) noexcept : first(one), rest{others...} {}
+};
+template <class... Fields>
+field_list(const Fields&...) -> field_list<Fields...>;
+
+namespace detail {
+
+/// f(field, ...) of what `fields()` returned.
+template <class F, class... Done>
+constexpr auto with_fields(const F& f, const field_list<>&, const Done&... done) {
+  return f(done...);
+}
+template <class F, class First, class... Rest, class... Done>
+constexpr auto with_fields(const F& f, const field_list<First, Rest...>& fields, const Done&... done) {
+  return with_fields(f, fields.rest, done..., fields.first);
+}
+template <class F, class... Fields>
+constexpr auto with_fields(const F& f, const std::tuple<Fields...>& fields) {
+  return std::apply(f, fields);
+}
+
+template <class T>
+inline constexpr bool lists_fields = requires {
+  std::tuple_size<T>::value;
+};
+template <class... Fields>
+inline constexpr bool lists_fields<field_list<Fields...>> = true;
+
+} // namespace detail
+
 /// The value of a numeric hyper-parameter that was not given.
 inline constexpr int unset = -1;
 
@@ -60,8 +98,8 @@ constexpr name_list value_names(weights) noexcept { return {weights_names, 2}; }
 /// A small copyable aggregate whose members are hyper-parameters, with `name` and `fields()`.
 template <class R>
 concept rule_value = std::is_aggregate_v<R> && std::copyable<R> && requires {
-  { R::name } -> std::convertible_to<const char*>; // JSON key, test name, docs stem
-  std::tuple_size<decltype(R::fields())>::value;   // {name, member, low, high, about} ...
+  { R::name } -> std::convertible_to<const char*>;      // JSON key, test name, docs stem
+  requires detail::lists_fields<decltype(R::fields())>; // {name, member, low, high, about} ...
 };
 
 /// The result is sum_i a_i x_i / divisor, with a from the weights alone.

@@ -89,7 +89,7 @@ struct ranked {
 namespace selection {
 
 /// Restores the heap below `at`, the largest on top.
-constexpr void sink(std::span<ranked> heap, std::size_t at) noexcept {
+constexpr void sink(slice<ranked> heap, std::size_t at) noexcept {
   for (std::size_t child; (child = 2 * at + 1) < heap.size(); at = child) {
     if (child + 1 < heap.size() && heap[child] < heap[child + 1]) ++child;
     if (!(heap[at] < heap[child])) return;
@@ -100,7 +100,7 @@ constexpr void sink(std::span<ranked> heap, std::size_t at) noexcept {
 } // namespace selection
 
 /// Moves the `count` smallest to the front, in ascending order; the rest is left in any order. O(n log count).
-constexpr void smallest_first(std::span<ranked> all, std::size_t count) noexcept {
+constexpr void smallest_first(slice<ranked> all, std::size_t count) noexcept {
   if (count > all.size()) count = all.size();
   if (count == 0) return;
   const auto heap = all.first(count);

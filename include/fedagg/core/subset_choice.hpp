@@ -137,9 +137,9 @@ public:
 
 private:
   std::size_t size_;
-  std::span<state> states_;
-  std::span<unsigned char> best_;
-  std::span<ranked> order_;
+  slice<state> states_;
+  slice<unsigned char> best_;
+  slice<ranked> order_;
 };
 
 } // namespace fedagg::inline FEDAGG_ABI::detail

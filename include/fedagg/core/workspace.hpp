@@ -4,9 +4,9 @@
 
 #include <cstddef>
 #include <utility>
-#include <vector>
 
 #include <fedagg/core/any_tensor.hpp>
+#include <fedagg/core/list.hpp>
 #include <fedagg/core/outcome.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
@@ -73,20 +73,20 @@ private:
 /// Everything a round needs besides its arguments; kept between rounds so that a steady state allocates nothing.
 struct round_buffers {
   outcome result;
-  std::vector<std::size_t> present;     // clients in use
-  std::vector<errc> fault;              // per client
-  std::vector<std::size_t> fault_place; // per client: where its values are at fault, and how
-  std::vector<double> weights;          // per client in use
-  std::vector<double> coefficients;     // per client in use
-  std::vector<double> sorted_weights;
-  std::vector<std::size_t> order;
-  std::vector<segment> segments;
-  std::vector<const any_tensor*> views;      // segment by segment, one per client in use
-  std::vector<const any_tensor*> base_views; // one per segment, null without a base
-  std::vector<const void*> pointers;         // as `views`
-  std::vector<byte_range> ranges;
-  std::vector<std::byte> scratch;
-  std::vector<unsigned char> slots;
+  list<std::size_t> present;     // clients in use
+  list<errc> fault;              // per client
+  list<std::size_t> fault_place; // per client: where its values are at fault, and how
+  list<double> weights;          // per client in use
+  list<double> coefficients;     // per client in use
+  list<double> sorted_weights;
+  list<std::size_t> order;
+  list<segment> segments;
+  list<const any_tensor*> views;      // segment by segment, one per client in use
+  list<const any_tensor*> base_views; // one per segment, null without a base
+  list<const void*> pointers;         // as `views`
+  list<byte_range> ranges;
+  list<std::byte> scratch;
+  list<unsigned char> slots;
   any_box more; // of rounds that need geometry
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Included by kernels/simd.hpp once per instruction set: acc += a x in double, one client at a time.
+// Included by kernels/parts/absorb.hpp once per instruction set: acc += a x in double, one client at a time.
 // Two streams in a row are what processors fetch ahead by themselves: asking for lines only costs here.
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {

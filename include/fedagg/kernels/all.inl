@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Included by kernels/simd.hpp once per instruction set; in this order, because each builds on those before it.
+// Included by kernels/simd.hpp once per instruction set; in this order, because each builds on those before it. What few
+// programs need is included where it is needed, because all that is here takes time in every one of them.
 
 // clang-format off
 #include <fedagg/kernels/simd.inl>
@@ -7,13 +8,9 @@
 #include <fedagg/kernels/scan.inl>
 #include <fedagg/kernels/half_sum.inl>
 #include <fedagg/kernels/sum.inl>
-#include <fedagg/kernels/absorb.inl>
-#include <fedagg/kernels/fixed.inl>
-#include <fedagg/kernels/binned.inl>
 #include <fedagg/kernels/square.inl>
 #include <fedagg/kernels/sort.inl>
 #include <fedagg/kernels/lanes.inl>
-#include <fedagg/kernels/stream.inl>
 #include <fedagg/kernels/window.inl>
 #include <fedagg/kernels/nearest.inl>
 #include <fedagg/kernels/gram.inl>

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include <fedagg/core/weighting.hpp>
+#include <fedagg/kernels/simd.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
@@ -131,5 +132,10 @@ struct binned_sum {
 };
 
 } // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl
+
+#define FEDAGG_KERNELS <fedagg/kernels/fixed.inl>
+#include <fedagg/kernels/per_isa.inl>
+#define FEDAGG_KERNELS <fedagg/kernels/binned.inl>
+#include <fedagg/kernels/per_isa.inl>
 
 #endif // FEDAGG_KERNELS_BINNED_HPP

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Included by kernels/simd.hpp once per instruction set: binned sums (kernels/binned.hpp) of many coordinates.
+// Included by kernels/binned.hpp once per instruction set: binned sums (kernels/binned.hpp) of many coordinates.
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Included by kernels/simd.hpp once per instruction set: sums of products that are rounded to integers.
+// Included by kernels/binned.hpp once per instruction set: sums of products that are rounded to integers.
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 

@@ -19,56 +19,36 @@ struct gram_kernel<FEDAGG_ISA> {
 
   /// Coordinates [j, j + gram_lanes) of a row, to where they belong.
   template <bool Centred, class T>
-  FEDAGG_TARGET FEDAGG_INLINE static void widen_lanes(const T* x, const double* centre, std::size_t j, double* to,
-                                                      std::size_t block) noexcept {
+  FEDAGG_TARGET FEDAGG_INLINE static void spread(const T* x, const T* centre, std::size_t j, double* to,
+                                                 std::size_t block) noexcept {
     FEDAGG_FP_IN_ORDER
+    using value = vec<T, wide>;
 #pragma GCC unroll 4
     for (std::size_t p = 0; p < parts; ++p) {
-      wide_f64 y = c::load_wide(x + p * wide);
-      if constexpr (Centred) y = y - s::template load<wide_f64>(centre + p * wide);
-      s::store(to + p * (block / parts) + j / parts, y);
-    }
-  }
-  FEDAGG_TARGET FEDAGG_INLINE static void subtract_lanes(const float* x, const float* centre, std::size_t j, double* to,
-                                                         std::size_t block) noexcept {
-    FEDAGG_FP_IN_ORDER
-#pragma GCC unroll 4
-    for (std::size_t p = 0; p < parts; ++p) {
-      const wide_f32 y = s::template load<wide_f32>(x + p * wide) - s::template load<wide_f32>(centre + p * wide);
-      s::store(to + p * (block / parts) + j / parts, s::template convert<wide_f64>(y));
+      auto y = s::template load<value>(x + p * wide);
+      if constexpr (Centred) y = y - s::template load<value>(centre + p * wide);
+      if constexpr (sizeof(T) == 8)
+        s::store(to + p * (block / parts) + j / parts, y);
+      else
+        s::store(to + p * (block / parts) + j / parts, s::template convert<wide_f64>(y));
     }
   }
 
-  /// `count` elements as doubles, with Centred minus a centre, in double; the last lanes are filled with zeros.
+  /// `count` elements as doubles, minus a centre if there is one, in their own type: differences of floats are rounded
+  /// to float, so that their products are exact. The last lanes are filled with zeros.
   template <bool Centred, class T>
-  FEDAGG_TARGET static void widen(const T* x, const double* centre, std::size_t count, double* to,
+  FEDAGG_TARGET static void widen(const T* x, const T* centre, std::size_t count, double* to,
                                   std::size_t block) noexcept {
     const std::size_t whole = count - count % gram_lanes;
     for (std::size_t j = 0; j < whole; j += gram_lanes) {
       FEDAGG_PREFETCH(x + j + 1024 / sizeof(T));
-      widen_lanes<Centred>(x + j, Centred ? centre + j : centre, j, to, block);
+      spread<Centred>(x + j, Centred ? centre + j : centre, j, to, block);
     }
     if (whole == count) return;
-    T last[gram_lanes] = {};
-    double from[gram_lanes] = {};
+    T last[gram_lanes] = {}, from[gram_lanes] = {};
     std::memcpy(last, x + whole, (count - whole) * sizeof(T));
-    if constexpr (Centred) std::memcpy(from, centre + whole, (count - whole) * sizeof(double));
-    widen_lanes<Centred>(last, from, whole, to, block);
-  }
-
-  /// The same minus a centre, rounded to float: its products are exact.
-  FEDAGG_TARGET static void subtract(const float* x, const float* centre, std::size_t count, double* to,
-                                     std::size_t block) noexcept {
-    const std::size_t whole = count - count % gram_lanes;
-    for (std::size_t j = 0; j < whole; j += gram_lanes) {
-      FEDAGG_PREFETCH(x + j + 1024 / sizeof(float));
-      subtract_lanes(x + j, centre + j, j, to, block);
-    }
-    if (whole == count) return;
-    float last[gram_lanes] = {}, from[gram_lanes] = {};
-    std::memcpy(last, x + whole, (count - whole) * sizeof(float));
-    std::memcpy(from, centre + whole, (count - whole) * sizeof(float));
-    subtract_lanes(last, from, whole, to, block);
+    if constexpr (Centred) std::memcpy(from, centre + whole, (count - whole) * sizeof(T));
+    spread<Centred>(static_cast<const T*>(last), static_cast<const T*>(from), whole, to, block);
   }
 
   /// True if a value is too large for a centre, or NaN: |x| >= 2^103, half a unit in the last place of the largest
@@ -105,7 +85,7 @@ struct gram_kernel<FEDAGG_ISA> {
       acc = FEDAGG_FP_KEEP(acc + FEDAGG_FP_KEEP(a * b));
   }
 
-  enum class kind { exact, rounded, differences };
+  using kind = gram_kind;
 
   /// The lane sums of a register block: R rows against C rows; with Square only of pairs (r, k <= r). The memory behind
   /// `ahead` and `further` is asked for meanwhile.
@@ -149,48 +129,32 @@ struct gram_kernel<FEDAGG_ISA> {
     }
   }
 
-  /// Lane l plus lane l + 4, then 2, 1: the same tree whatever the vectors' width.
-  FEDAGG_TARGET static inline double total(const double* lane) noexcept {
-    FEDAGG_FP_IN_ORDER
-    const double a = FEDAGG_FP_KEEP(lane[0] + lane[4]), b = FEDAGG_FP_KEEP(lane[1] + lane[5]);
-    const double e = FEDAGG_FP_KEEP(lane[2] + lane[6]), f = FEDAGG_FP_KEEP(lane[3] + lane[7]);
-    const double even = FEDAGG_FP_KEEP(a + e), odd = FEDAGG_FP_KEEP(b + f);
-    return FEDAGG_FP_KEEP(even + odd);
-  }
+  /// Few sizes, because each costs compile time: rows that are missing are made up, but where it would be felt.
+  static constexpr std::size_t few = s::bytes == 64 ? 2 : s::bytes == 32 ? 1 : 0;
 
-  template <kind Kind, std::size_t R>
-  FEDAGG_TARGET static void row_of_blocks(const gram_tile& t, std::size_t rows, std::size_t first,
-                                          double* into) noexcept {
-    FEDAGG_FP_IN_ORDER
-    if constexpr (R > 1)
-      if (rows < R) return row_of_blocks<Kind, R - 1>(t, rows, first, into);
-    alignas(64) double lanes[panel * panel * gram_lanes];
-    const double* a = t.rows + first * t.stride;
-    const auto ahead = [&](std::size_t row) {
-      return row < t.ahead_rows ? t.ahead[row] : reinterpret_cast<const std::byte*>(a);
-    };
-    for (std::size_t other = 0; other <= first; other += panel) {
-      const std::size_t which = first / panel * (first / panel + 1) / 2 + other / panel;
-      if (t.wanted && !t.wanted[which]) continue;
-      // Each register block asks for two rows of the next tile.
-      if (other == first)
-        sums<Kind, true, R, R>(t, a, a, lanes, ahead(2 * which), ahead(2 * which + 1));
-      else
-        sums<Kind, false, R, panel>(t, a, t.rows + other * t.stride, lanes, ahead(2 * which), ahead(2 * which + 1));
-      const std::size_t columns = other == first ? R : panel;
-      for (std::size_t r = 0; r < R; ++r) {
-        double* row = into + (first + r) * (first + r + 1) / 2 + other;
-        for (std::size_t k = 0; k < columns && other + k <= first + r; ++k)
-          row[k] = FEDAGG_FP_KEEP(row[k] + total(lanes + (r * columns + k) * gram_lanes));
+  template <kind Kind>
+  static constexpr gram_blocks blocks() noexcept {
+    if constexpr (Kind == kind::differences) {
+      return {panel, 0, sums<Kind, false, panel, panel>, sums<Kind, false, panel, panel>, nullptr, nullptr};
+    } else {
+      gram_blocks b{panel, 0, sums<Kind, false, panel, panel>, sums<Kind, true, panel, panel>, nullptr, nullptr};
+      if constexpr (Kind == kind::exact && few != 0) {
+        b.few = few;
+        b.few_whole = sums<Kind, false, few, panel>;
+        b.few_square = sums<Kind, true, few, few>;
       }
+      return b;
     }
   }
 
-  /// Adds a tile's sums to the lower triangle `into`, row by row.
-  template <kind Kind>
-  FEDAGG_NOINLINE static void tile(const gram_tile& t, double* into) noexcept {
-    for (std::size_t first = 0; first < t.order; first += panel)
-      row_of_blocks<Kind, panel>(t, t.order - first < panel ? t.order - first : panel, first, into);
+  template <class Void = void>
+  static const gram_calls& calls() noexcept {
+    static constexpr gram_calls all = {{blocks<kind::exact>(), blocks<kind::rounded>(), blocks<kind::differences>()},
+                                       widen<false, double>,
+                                       widen<true, double>,
+                                       widen<false, float>,
+                                       widen<true, float>};
+    return all;
   }
 };
 

@@ -49,16 +49,6 @@ struct half_sum_kernel<FEDAGG_ISA> {
     }
   }
 
-  template <class T, bool Fused>
-  struct target {
-    static constexpr bool fused = Fused;
-    T* out; ///< null: only look
-    double by;
-    bool past_cache;
-    words largest_input = s::template fill<std::int16_t, unit>(0);
-    words largest_mean = s::template fill<std::int16_t, unit>(0);
-  };
-
   /// Keeps the largest magnitudes, as integers.
   FEDAGG_TARGET static inline void note(words& largest, const words& w) noexcept {
     words magnitude = w & static_cast<std::int16_t>(0x7fff);
@@ -77,14 +67,18 @@ struct half_sum_kernel<FEDAGG_ISA> {
     all = all | (s::template convert<wide_u64>(s::template load<vec<std::uint16_t, wide>>(mean)) << (16 * K));
   }
 
-  /// Sums of `group` clients; as sum_kernel's, with the four elements of a quartet in four vectors of acc.
+  /// See `sum_call`, with the four elements of a quartet in four vectors of acc; `count` is a multiple of `unit`, and
+  /// the coefficients are such as `bears` them. What is not finite is told from the inputs.
   template <class T, bool Fused>
-  FEDAGG_TARGET FEDAGG_NOINLINE static void add(sum_step which, const T* const* rows, const double* a,
-                                                std::size_t group, std::size_t begin, std::size_t count, double* acc,
-                                                target<T, Fused>& into) noexcept {
-    target<T, Fused> to = into;
+  FEDAGG_TARGET FEDAGG_NOINLINE static unsigned add(sum_step which, const void* const* rows, const double* a,
+                                                    std::size_t group, std::size_t begin, std::size_t count,
+                                                    double* acc, const sum_target& into) noexcept {
+    auto largest_input = s::template fill<std::int16_t, unit>(0), largest_mean = largest_input;
     double factors[sum_streams_few];
     for (std::size_t g = 0; g < group; ++g) factors[g] = a[g] * scale<T>;
+    T* const out = static_cast<T*>(into.out);
+    const auto by = s::template fill<double, wide>(into.by);
+    const bool past_cache = into.past_cache;
     for (std::size_t j = 0; j < count; j += unit) {
       wide_f64 sum[4] = {};
       if (!which.first) {
@@ -92,41 +86,40 @@ struct half_sum_kernel<FEDAGG_ISA> {
         for (std::size_t k = 0; k < 4; ++k) sum[k] = s::template load<wide_f64>(acc + j + k * wide);
       }
       for (std::size_t g = 0; g < group; ++g) {
-        const T* x = rows[g] + begin + j;
+        const T* x = static_cast<const T*>(rows[g]) + begin + j;
         if (unit == 32 || j % 32 == 0) FEDAGG_PREFETCH(x + sum_ahead / sizeof(T));
         const auto factor = s::template fill<double, wide>(factors[g]);
         const auto quartets = s::template load<wide_i64>(x);
-        note(to.largest_input, s::template bits<words>(quartets));
+        note(largest_input, s::template bits<words>(quartets));
         s::template multiply_add<Fused>(sum[0], factor, element<T, 0>(quartets));
         s::template multiply_add<Fused>(sum[1], factor, element<T, 1>(quartets));
         s::template multiply_add<Fused>(sum[2], factor, element<T, 2>(quartets));
         s::template multiply_add<Fused>(sum[3], factor, element<T, 3>(quartets));
       }
       if (which.last) {
-        const auto by = s::template fill<double, wide>(to.by);
         wide_u64 all = s::template fill<std::uint64_t, wide>(0);
         place<0, T>(all, sum[0], by);
         place<1, T>(all, sum[1], by);
         place<2, T>(all, sum[2], by);
         place<3, T>(all, sum[3], by);
-        note(to.largest_mean, s::template bits<words>(all));
-        if (to.out && to.past_cache)
-          s::stream(to.out + begin + j, all);
-        else if (to.out)
-          s::store(to.out + begin + j, all);
+        note(largest_mean, s::template bits<words>(all));
+        if (out && past_cache)
+          s::stream(out + begin + j, all);
+        else if (out)
+          s::store(out + begin + j, all);
       } else {
 #pragma GCC unroll 4
         for (std::size_t k = 0; k < 4; ++k) s::store(acc + j + k * wide, sum[k]);
       }
     }
-    into.largest_input = to.largest_input;
-    into.largest_mean = to.largest_mean;
+    return non_finite<T>(largest_input) ? saw_non_finite : non_finite<T>(largest_mean) ? saw_overflow : 0;
   }
 
-  template <class T, bool Fused>
-  FEDAGG_TARGET static unsigned seen(const target<T, Fused>& to) noexcept {
-    if (non_finite<T>(to.largest_input)) return saw_non_finite;
-    return non_finite<T>(to.largest_mean) ? saw_overflow : 0;
+  template <class Void = void>
+  static sum_call adder(dtype type, [[maybe_unused]] bool exact) noexcept {
+    if constexpr (s::bytes > 16)
+      if (exact) return type == dtype::f16 ? add<float16, true> : add<bfloat16, true>;
+    return type == dtype::f16 ? add<float16, false> : add<bfloat16, false>;
   }
 };
 

@@ -58,8 +58,8 @@ struct nearest_kernel<FEDAGG_ISA> {
 
   template <class T>
   static sort_column<T> sort_for(std::size_t n) noexcept {
-    // Few rungs, because each costs compile time; f16 and bf16 come as float.
-    if constexpr (s::bytes > 16 || sizeof(T) == 4)
+    // As in window_kernel.
+    if constexpr (s::bytes > 16 || (sizeof(T) == 4 && !FEDAGG_X86))
       if (n <= 8) return sort_few<1, 8, T>;
     if constexpr (s::bytes > 16) {
       if (n <= 16) return sort_few<9, 16, T>;

@@ -189,6 +189,10 @@ struct sort_kernel<FEDAGG_ISA> {
 
   /// Columns of so many rows are merged to the end only where the window has an end.
   static constexpr std::size_t most_melded = 8 * register_rows;
+  /// Machines without AVX2 are few, and not worth the time that it takes to compile.
+  static constexpr bool melds(std::size_t n) noexcept {
+    return (s::bytes > 16 || !FEDAGG_X86) && n > register_rows && n <= most_melded;
+  }
   /// Rows of each of the two runs of the last merge.
   static constexpr std::size_t half_of(std::size_t n) noexcept {
     std::size_t half = register_rows;

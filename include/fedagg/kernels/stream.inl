@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Included by kernels/simd.hpp once per instruction set: a step over the coordinates of several streams, some of which
-// it changes. All arithmetic is in double, whatever the streams hold. L is `lanes` of double. The last `Step::outputs`
+// Included by kernels/parts/stream.hpp once per instruction set: a step over the coordinates of several streams, some of
+// which it changes. All arithmetic is in double, whatever the streams hold. L is `lanes` of double. The last `Step::outputs`
 // streams, if there is such a member, are only written: what they hold is not looked at.
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {

@@ -144,57 +144,50 @@ struct window_kernel<FEDAGG_ISA> {
     into.over = t.over;
   }
 
-  /// Sorted blocks are merged to two runs, and those no further than to tell which values are in the window.
+  /// Any n: the column is sorted in memory, or where that pays sorted blocks are merged to two runs, and those no
+  /// further than to tell which values are in the window.
   template <class T>
-  FEDAGG_TARGET FEDAGG_NOINLINE static void medium(const T* const* rows, std::size_t n, std::size_t begin,
-                                                   std::size_t end, tile<T>& t, column<T>* x) noexcept {
+  FEDAGG_TARGET FEDAGG_NOINLINE static void many(const T* const* rows, std::size_t n, std::size_t begin,
+                                                 std::size_t end, tile<T>& t, column<T>* x) noexcept {
     constexpr std::size_t width = s::template width<T>, rows_of_block = register_rows;
     const auto top = s::template fill<image<T>, width>(sorter::template largest<T>);
     T padding[width];
     std::memcpy(padding, &top, sizeof padding);
-    const std::size_t sorted = (n + rows_of_block - 1) / rows_of_block * rows_of_block, half = sorter::half_of(n);
-    for (std::size_t i = sorted; i < 2 * half; ++i) x[i] = top;
+    const bool melds = sorter::melds(n);
+    const std::size_t sorted = sorter::padded(n), half = sorter::half_of(n);
+    for (std::size_t i = sorted; melds && i < 2 * half; ++i) x[i] = top;
     const order_window w = t.window;
     for (std::size_t j = begin; j < end; j += width) {
-      sorter::sort_blocks(rows, j, n, static_cast<const T*>(padding), x, 1024 / sizeof(T));
-      for (std::size_t run = 2 * rows_of_block; run <= half; run *= 2) sorter::merge_runs(x, sorted, run, {0, sorted});
       column<T> low, high;
-      sorter::ends_of(x, half, sorted, low, high);
-      check(t, low, high);
       sums<T> total{};
-      for (std::size_t at = w.first / rows_of_block * rows_of_block; at < w.last; at += rows_of_block) {
-        column<T>* const block = sorter::meld(x, half, at / rows_of_block, x + 2 * half);
-        const std::size_t first = w.first > at ? w.first - at : 0;
-        const std::size_t last = w.last - at < rows_of_block ? w.last - at : rows_of_block;
-        // Sorted even where the window holds all of it: the order of a sum must not depend on that of the clients.
-        sorter::merge_block(block);
-        for (std::size_t i = first; i < last; ++i) add<T>(total, block[i]);
+      if (melds) {
+        sorter::sort_blocks(rows, j, n, static_cast<const T*>(padding), x, 1024 / sizeof(T));
+        for (std::size_t run = 2 * rows_of_block; run <= half; run *= 2)
+          sorter::merge_runs(x, sorted, run, {0, sorted});
+        sorter::ends_of(x, half, sorted, low, high);
+      } else {
+        sorter::sort_rows(rows, j, n, static_cast<const T*>(padding), x, 1024 / sizeof(T), w, low, high);
+      }
+      check(t, low, high);
+      for (std::size_t at = melds ? w.first / rows_of_block * rows_of_block : w.first; at < w.last;) {
+        const column<T>* from = x + at;
+        std::size_t last = w.last - at, first = 0;
+        if (melds) {
+          column<T>* const block = sorter::meld(x, half, at / rows_of_block, x + 2 * half);
+          // Sorted even where the window holds all of it: the order of a sum must not depend on that of the clients.
+          sorter::merge_block(block);
+          first = w.first > at ? w.first - at : 0;
+          last = last < rows_of_block ? last : rows_of_block;
+          from = block;
+        }
+        for (std::size_t i = first; i < last; ++i) add<T>(total, from[i]);
+        at += melds ? rows_of_block : last;
       }
       if constexpr (sizeof(T) == 8)
         if (s::any(overflowed(total.part[0]))) {
-          sorter::merge_runs(x, sorted, 2 * half, {0, sorted});
+          if (melds) sorter::merge_runs(x, sorted, 2 * half, {0, sorted});
           average_huge(x, w, t.huge);
         }
-      finish(t, total, j);
-    }
-  }
-
-  /// Any n: the column is sorted in `scratch`.
-  template <class T>
-  FEDAGG_TARGET FEDAGG_NOINLINE static void large(const T* const* rows, std::size_t n, std::size_t begin,
-                                                  std::size_t end, tile<T>& t, column<T>* x) noexcept {
-    constexpr std::size_t width = s::template width<T>;
-    const auto top = s::template fill<image<T>, width>(sorter::template largest<T>);
-    T padding[width];
-    std::memcpy(padding, &top, sizeof padding);
-    for (std::size_t j = begin; j < end; j += width) {
-      column<T> low, high;
-      sorter::sort_rows(rows, j, n, static_cast<const T*>(padding), x, 1024 / sizeof(T), t.window, low, high);
-      check(t, low, high);
-      sums<T> total{};
-      for (std::size_t i = t.window.first; i < t.window.last; ++i) add<T>(total, x[i]);
-      if constexpr (sizeof(T) == 8)
-        if (s::any(overflowed(total.part[0]))) average_huge(x, t.window, t.huge);
       finish(t, total, j);
     }
   }
@@ -203,8 +196,8 @@ struct window_kernel<FEDAGG_ISA> {
   template <class T>
   FEDAGG_TARGET static void full(const T* const* rows, std::size_t n, std::size_t begin, std::size_t end, tile<T>& t,
                                  column<T>* scratch) noexcept {
-    // Few rungs, because each costs compile time; f16 and bf16 come as float.
-    if constexpr (s::bytes > 16 || sizeof(T) == 4)
+    // Few rungs, because each costs compile time, and for machines without AVX2 none; f16 and bf16 come as float.
+    if constexpr (s::bytes > 16 || (sizeof(T) == 4 && !FEDAGG_X86))
       if (n <= 8) return small<1, 8>(rows, n, begin, end, t);
     if constexpr (s::bytes > 16) {
       if (n <= 16) return small<9, 16>(rows, n, begin, end, t);
@@ -216,11 +209,10 @@ struct window_kernel<FEDAGG_ISA> {
           if (n <= 32) return small<25, 32>(rows, n, begin, end, t);
       }
     }
-    if (n > register_rows && n <= sorter::most_melded) return medium(rows, n, begin, end, t, scratch);
-    large(rows, n, begin, end, t, scratch);
+    many(rows, n, begin, end, t, scratch);
   }
 
-  /// Vectors that a column of n rows is sorted in.
+  /// Vectors that a column of n rows is sorted in; of all instruction sets alike.
   static constexpr std::size_t column_room(std::size_t n) noexcept {
     return n > register_rows && n <= sorter::most_melded ? 3 * sorter::half_of(n) + register_rows : sorter::padded(n);
   }

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/selection.hpp>
@@ -22,7 +21,7 @@ struct arc {
   static constexpr bool needs_origin = true;
   static constexpr bool scales_rows = true;
   static constexpr auto fields() {
-    return std::tuple{field{"f", &arc::f, unset, any_count, "hostile rows to survive"}};
+    return field_list{field{"f", &arc::f, unset, any_count, "hostile rows to survive"}};
   }
 
   errc mix(const geometry& g, arena& memory, affine_map& map) const {

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/random.hpp>
@@ -22,7 +21,7 @@ struct bucketing {
   static constexpr const char* name = "bucketing";
   static constexpr geometry_needs needs = geometry_needs::nothing;
   static constexpr auto fields() {
-    return std::tuple{field{"size", &bucketing::size, unset, any_count, "rows per bucket"},
+    return field_list{field{"size", &bucketing::size, unset, any_count, "rows per bucket"},
                       field{"seed", &bucketing::seed, unset, any_count, "seed of this round's random order"}};
   }
 

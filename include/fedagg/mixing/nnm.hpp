@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/selection.hpp>
@@ -21,7 +20,7 @@ struct nnm {
   static constexpr const char* name = "nnm";
   static constexpr geometry_needs needs = geometry_needs::distances;
   static constexpr auto fields() {
-    return std::tuple{field{"f", &nnm::f, unset, any_count, "hostile rows to survive"}};
+    return field_list{field{"f", &nnm::f, unset, any_count, "hostile rows to survive"}};
   }
 
   errc mix(const geometry& g, arena& memory, affine_map& map) const {

@@ -3,7 +3,6 @@
 #define FEDAGG_MIXING_STATIC_CLIPPING_HPP
 
 #include <cstddef>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/selection.hpp>
@@ -20,7 +19,7 @@ struct static_clipping {
   static constexpr bool needs_origin = true;
   static constexpr bool scales_rows = true;
   static constexpr auto fields() {
-    return std::tuple{field{"threshold", &static_clipping::threshold, unset, detail::largest_double,
+    return field_list{field{"threshold", &static_clipping::threshold, unset, detail::largest_double,
                             "longer updates are shortened to this"}};
   }
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include <fedagg/kernels/parts/absorb.hpp>
 #include <fedagg/passes/accumulator/basic.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include <fedagg/core/cohort.hpp>
+#include <fedagg/core/list.hpp>
 #include <fedagg/core/options.hpp>
 #include <fedagg/core/weighting.hpp>
 #include <fedagg/core/workspace.hpp>
@@ -113,7 +114,7 @@ inline errc admit_output(const cohort& clients, std::span<const basic_named_tens
 }
 
 /// Sorts ranges by their first byte (a heap sort: no allocation, no attacker-chosen cost).
-inline void sort_ranges(std::vector<byte_range>& r) noexcept {
+inline void sort_ranges(detail::list<byte_range>& r) noexcept {
   const auto sift = [&r](std::size_t root, std::size_t count) {
     for (std::size_t child; (child = 2 * root + 1) < count; root = child) {
       if (child + 1 < count && r[child].first < r[child + 1].first) ++child;
@@ -133,7 +134,7 @@ inline void sort_ranges(std::vector<byte_range>& r) noexcept {
 }
 
 /// True if the range touches one of the sorted, disjoint ranges.
-inline bool touches(const std::vector<byte_range>& sorted, byte_range x) noexcept {
+inline bool touches(const detail::list<byte_range>& sorted, byte_range x) noexcept {
   std::size_t low = 0, high = sorted.size();
   while (low < high) {
     const std::size_t middle = (low + high) / 2;
@@ -166,7 +167,7 @@ inline errc admit_memory(const cohort& clients, std::span<const basic_named_tens
   sort_ranges(b.ranges);
   for (std::size_t i = 1; i < b.ranges.size(); ++i)
     if (b.ranges[i].first < b.ranges[i - 1].last) return errc::overlapping_output;
-  for (const segment& s : b.segments) {
+  for (const segment& s : b.segments.each()) {
     const any_tensor* base = b.base_views[s.position];
     if (base == nullptr) continue;
     const bool same = same_view(*base, any_tensor(out[s.tensor].tensor));
@@ -190,7 +191,7 @@ inline errc client_fault(const cohort& clients, std::size_t i, std::span<const b
                          std::string_view& name) noexcept {
   const auto entries = row_tensors(clients, i);
   std::size_t at = 0;
-  for (const segment& s : b.segments) {
+  for (const segment& s : b.segments.each()) {
     tensor = s.tensor;
     name = out[s.tensor].name;
     while (at < entries.size() && !how.where.contains(entries[at].name)) ++at;
@@ -249,7 +250,7 @@ inline std::size_t lay_out(const cohort& clients, std::span<const basic_named_te
     }
   }
   std::size_t tasks = 0;
-  for (segment& s : b.segments) {
+  for (segment& s : b.segments.each()) {
     s.first_task = tasks;
     tasks += s.size / grain + (s.size % grain != 0);
     const any_tensor target(out[s.tensor].tensor);

@@ -38,35 +38,41 @@ struct tile_kernel {
   bool uses_base;     ///< sees the rows minus the base
 };
 
-/// A Kernel has `template <class Isa, class T> unsigned run(const T* const* rows, const T* base, std::size_t begin,
-/// std::size_t end, T* out, tile_mode mode, void* scratch) const` for T in float and double, and for the halves if
-/// `native_halves`. A null `out` only looks.
-/// `portable` kernels are compiled once for all instruction sets.
+/// What of a kernel is compiled for which type: an `untyped` kernel has
+/// `unsigned run(dtype type, const void* const* rows, const void* base, std::size_t begin, std::size_t end, void* out,
+/// tile_mode mode, void* scratch) const`, any other `template <class Isa, class T> unsigned run(const T* const* rows,
+/// const T* base, std::size_t begin, std::size_t end, T* out, tile_mode mode, void* scratch) const` for T in float and
+/// double, and for the halves if `native_halves`. A null `out` only looks. `portable` kernels are compiled once for all
+/// instruction sets.
 template <class Kernel>
 tile_kernel erase(const Kernel& kernel) noexcept {
-  return {&kernel,
-          [](const void* self, dtype type, const void* const* rows, const void* base, std::size_t begin,
-             std::size_t end, void* out, tile_mode mode, void* scratch) {
-            const auto& k = *static_cast<const Kernel*>(self);
-            const auto as = [&](auto tag, auto* element) {
-              using T = std::remove_pointer_t<decltype(element)>;
-              return k.template run<decltype(tag)>(reinterpret_cast<const T* const*>(rows), static_cast<const T*>(base),
-                                                   begin, end, static_cast<T*>(out), mode, scratch);
-            };
-            const auto on = [&](auto tag) {
-              if constexpr (Kernel::native_halves) {
-                if (type == dtype::f16) return as(tag, static_cast<float16*>(nullptr));
-                if (type == dtype::bf16) return as(tag, static_cast<bfloat16*>(nullptr));
-              }
-              return type == dtype::f64 ? as(tag, static_cast<double*>(nullptr))
-                                        : as(tag, static_cast<float*>(nullptr));
-            };
-            if constexpr (Kernel::portable)
-              return on(on_baseline{});
-            else
-              return on_active_isa(on);
-          },
-          kernel.scratch_bytes(), Kernel::native_halves, kernel.uses_base};
+  return {
+      &kernel,
+      [](const void* self, dtype type, const void* const* rows, const void* base, std::size_t begin, std::size_t end,
+         void* out, tile_mode mode, void* scratch) {
+        const auto& k = *static_cast<const Kernel*>(self);
+        if constexpr (requires { requires bool(Kernel::untyped); }) {
+          return k.run(type, rows, base, begin, end, out, mode, scratch);
+        } else {
+          const auto as = [&](auto tag, auto* element) {
+            using T = std::remove_pointer_t<decltype(element)>;
+            return k.template run<decltype(tag)>(reinterpret_cast<const T* const*>(rows), static_cast<const T*>(base),
+                                                 begin, end, static_cast<T*>(out), mode, scratch);
+          };
+          const auto on = [&](auto tag) {
+            if constexpr (Kernel::native_halves) {
+              if (type == dtype::f16) return as(tag, static_cast<float16*>(nullptr));
+              if (type == dtype::bf16) return as(tag, static_cast<bfloat16*>(nullptr));
+            }
+            return type == dtype::f64 ? as(tag, static_cast<double*>(nullptr)) : as(tag, static_cast<float*>(nullptr));
+          };
+          if constexpr (Kernel::portable)
+            return on(on_baseline{});
+          else
+            return on_active_isa(on);
+        }
+      },
+      kernel.scratch_bytes(), Kernel::native_halves, kernel.uses_base};
 }
 
 /// One sweep over the cohort, tile by tile: gathers what is strided, widens what the kernel does not take as it is,
@@ -83,7 +89,7 @@ public:
     tile_ = stage < 16 ? 16 : stage > 512 ? 512 : stage;
     bool staged = false;
     std::size_t bytes = 0;
-    for (const segment& s : b_.segments) {
+    for (const segment& s : b_.segments.each()) {
       staged = staged || needs_stage(s);
       bytes += s.size * size_of(s.type);
     }
@@ -230,7 +236,7 @@ private:
       rows[row] = to;
       gather(from, at, count, whole || widened ? packed : to);
       if (whole && !integers_to_double(s.type, packed, count, reinterpret_cast<double*>(to))) seen |= saw_range;
-      if (widened) widen(s.type, packed, count, reinterpret_cast<float*>(to));
+      if (widened) widen_halves<Void>(s.type, packed, count, reinterpret_cast<float*>(to));
     };
     for (std::size_t at = begin; at < end; at += tile_) {
       const std::size_t count = end - at < tile_ ? end - at : tile_;
@@ -245,16 +251,6 @@ private:
       if (writes_) scatter(out_[s.tensor].tensor, at, count, whole || widened ? packed : result);
     }
     return seen;
-  }
-
-  static void widen(dtype type, const void* from, std::size_t count, float* to) noexcept {
-    on_active_isa([&](auto tag) {
-      using kernel = convert_kernel<decltype(tag)>;
-      if (type == dtype::f16)
-        kernel::widen(static_cast<const float16*>(from), count, to);
-      else
-        kernel::widen(static_cast<const bfloat16*>(from), count, to);
-    });
   }
 
   /// False if a value is not finite as a half: overflow, unless the input was bad.

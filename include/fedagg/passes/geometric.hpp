@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
-#include <vector>
 
+#include <fedagg/core/list.hpp>
 #include <fedagg/core/mixed_geometry.hpp>
 #include <fedagg/passes/combine.hpp>
 #include <fedagg/passes/geometric/call.hpp>
@@ -30,7 +30,7 @@ struct geometric_plan {
 struct geometric_memory {
   measuring measured;
   arena memory;
-  std::vector<geometric_plan> plans;
+  detail::list<geometric_plan> plans;
 };
 
 /// One call of a rule that needs the clients' geometry, or of a chain: it is measured, the stages and the rule answer
@@ -274,7 +274,7 @@ private:
     findings all;
     const std::size_t passes = o_.passes;
     for (std::size_t p = 0; p < problems(); ++p) {
-      for (segment& s : b_.segments) s.idle = how_.where.each() && s.position != p;
+      for (segment& s : b_.segments.each()) s.idle = how_.where.each() && s.position != p;
       const findings f = sweep_one(m_.plans[p], checked, writes);
       o_.passes = passes + 1;
       all.bad_client = all.bad_client || f.bad_client;
@@ -315,14 +315,14 @@ private:
 
   /// A kernel on the rows of a plan alone: what is read for the result need not be all that was measured.
   findings sweep_rows(const tile_kernel& kernel, const geometric_plan& p, bool checked, bool writes) {
-    const std::vector<std::size_t>& kept = m_.measured.keep(b_.present);
-    b_.present.assign(p.rows.begin(), p.rows.end());
+    const detail::list<std::size_t>& kept = m_.measured.keep(b_.present);
+    b_.present.assign(p.rows.data(), p.rows.size());
     findings f;
     {
       coordinate_pass over(kernel, clients_, out_, how_, b_);
       f = look(over, checked, writes);
     }
-    b_.present.assign(kept.begin(), kept.end());
+    b_.present = kept;
     return f;
   }
 

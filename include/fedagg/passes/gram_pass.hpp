@@ -54,7 +54,7 @@ private:
     if (!query_.trusted) return errc::ok;
     const auto entries = query_.trusted->entries();
     std::size_t i = 0;
-    for (const segment& s : b_.segments) {
+    for (const segment& s : b_.segments.each()) {
       f.tensor = s.tensor;
       while (i < entries.size() && !how_.where.contains(entries[i].name)) ++i;
       if (i == entries.size()) return errc::layout_mismatch;
@@ -85,7 +85,7 @@ private:
     t_.views_.clear();
     std::size_t sampled = 0, coordinate = 0;
     const std::span<const std::size_t> sample = query_.sample;
-    for (const segment& s : b_.segments) {
+    for (const segment& s : b_.segments.each()) {
       if (s.position < query_.first_tensor || s.position >= query_.last_tensor || !is_floating(s.type)) continue;
       gram_part p{&s, s.size, source_.tiles, sampled, coordinate, s.direct};
       coordinate += s.size;
@@ -96,7 +96,7 @@ private:
       if (p.count == 0) continue;
       source_.tiles += (p.count - 1) / source_.block() + 1;
       const any_tensor* const* row = b_.views.data() + s.position * n_;
-      t_.views_.insert(t_.views_.end(), row, row + n_);
+      t_.views_.append(row, n_);
       if (query_.trusted) {
         t_.views_.push_back(t_.trusted_[s.position]);
         p.direct = p.direct && same_order(*t_.trusted_[s.position], any_tensor(out_[s.tensor].tensor));
@@ -117,7 +117,7 @@ private:
   void reserve() {
     const std::size_t chunks = source_.chunks, threads = how_.executor.concurrency();
     pairs_ = gram_pair(source_.order, 0);
-    rows_bytes_ = gram_tiles<on_baseline>::bytes(source_);
+    rows_bytes_ = gram_tiles<Void>::bytes(source_);
     // Flags of rows and of register blocks, whose side is three at least.
     slot_bytes_ = (rows_bytes_ + source_.order + gram_pair(source_.order / 3 + 1, 0) + 63) / 64 * 64;
     b_.slots.assign(threads < chunks ? threads : chunks, 0);
@@ -144,19 +144,18 @@ private:
       while (!detail::try_take(b_.slots[slot])) slot = slot + 1 < b_.slots.size() ? slot + 1 : 0;
       std::byte* memory = b_.scratch.data() + slot * slot_bytes_;
       memory += (64 - reinterpret_cast<std::uintptr_t>(memory) % 64) % 64;
-      on_active_isa([&](auto tag) { chunk_on<decltype(tag)>(index, memory); });
+      add_chunk(index, memory);
       detail::give_back(b_.slots[slot]);
     }
     detail::fetch_add(done_, detail::ticket(index));
   }
 
-  template <class Isa>
-  void chunk_on(std::size_t index, std::byte* memory) noexcept {
-    using kernel = gram_kernel<Isa>;
-    gram_tiles<Isa> tiles(source_, memory);
+  void add_chunk(std::size_t index, std::byte* memory) noexcept {
+    gram_tiles<Void> tiles(source_, memory);
+    const gram_blocks* const blocks_of = tiles.calls().blocks;
     auto* rows = reinterpret_cast<unsigned char*>(memory + rows_bytes_);
     auto* blocks = rows + source_.order;
-    if (by_difference_) mark_blocks(kernel::panel, rows, blocks);
+    if (by_difference_) mark_blocks(blocks_of[0].panel, rows, blocks);
     double* into = t_.partial_.data() + index * pairs_;
     const std::size_t begin = index * source_.tiles_per_chunk;
     const std::size_t left = source_.tiles - begin;
@@ -170,16 +169,13 @@ private:
       if (by_difference_) {
         gram_tile t = tiles.load(part, from, count, rows);
         t.wanted = blocks;
-        kernel::template tile<kernel::kind::differences>(t, into);
+        add_tile(blocks_of[static_cast<int>(gram_kind::differences)], t, into);
         continue;
       }
       if (tile == begin && source_.centre == gram_source::centring::middle_row) tiles.choose_middle(part, from, count);
       if (!tiles.centre(part, from, count)) return blame(n_, p, errc::non_finite);
       const gram_tile t = tiles.load(part, from, count, nullptr);
-      if (tiles.exact(part))
-        kernel::template tile<kernel::kind::exact>(t, into);
-      else
-        kernel::template tile<kernel::kind::rounded>(t, into);
+      add_tile(blocks_of[static_cast<int>(tiles.exact(part) ? gram_kind::exact : gram_kind::rounded)], t, into);
       for (std::size_t k = 0; k < source_.order; ++k)
         if (too_large(into[gram_pair(k, k)])) {
           into[gram_pair(k, k)] = 0;

@@ -32,7 +32,7 @@ constexpr std::size_t gram_pair(std::size_t i, std::size_t k) noexcept { return 
 struct gram_source {
   enum class centring : unsigned char { none, base, last_row, middle_row };
 
-  std::span<const gram_part> parts = {};
+  detail::slice<const gram_part> parts = {};
   const any_tensor* const* views = nullptr; ///< part by part: `order` rows, then the base or null
   std::span<const std::size_t> sample = {}; ///< ascending coordinates; empty for all
   std::size_t order = 0;
@@ -71,23 +71,28 @@ struct gram_source {
 
 /// Tiles of rows as doubles, centred, in one task's memory. Differences from a centre of floats are rounded to float,
 /// so that their products are exact in double: 2^-24 of a difference is all that a squared distance can lose.
-template <class Isa>
+template <class Void = void>
 class gram_tiles {
 public:
   static std::size_t bytes(const gram_source& s) noexcept {
-    return s.order * s.stride() * sizeof(double) + 4 * s.block() * sizeof(double) + 2 * s.order * sizeof(double);
+    return (s.order + most_made_up) * s.stride() * sizeof(double) + 5 * s.block() * sizeof(double) +
+           2 * s.order * sizeof(double);
   }
 
   /// `memory` is aligned to 64 bytes.
   gram_tiles(const gram_source& source, std::byte* memory) noexcept : s_(source), block_(source.block()) {
     rows_ = reinterpret_cast<double*>(memory);
-    doubles_ = rows_ + s_.order * s_.stride();
-    packed_centre_ = reinterpret_cast<std::byte*>(doubles_ + block_);
+    doubles_ = rows_ + (s_.order + most_made_up) * s_.stride();
+    row_ = doubles_ + block_;
+    packed_centre_ = reinterpret_cast<std::byte*>(row_ + block_);
     packed_row_ = packed_centre_ + block_ * sizeof(double);
     floats_ = reinterpret_cast<float*>(packed_row_ + block_ * sizeof(double));
     norms_ = reinterpret_cast<double*>(floats_ + 2 * block_);
     ahead_ = reinterpret_cast<const std::byte**>(norms_ + s_.order);
+    std::memset(rows_ + s_.order * s_.stride(), 0, most_made_up * s_.stride() * sizeof(double));
   }
+
+  const gram_calls& calls() const noexcept { return calls_; }
 
   /// Where models have no origin, any row near the others makes their differences small: that of the lower middle norm
   /// over a few coordinates, so that a minority of rows far away is not chosen. A row chosen badly costs time only.
@@ -96,12 +101,9 @@ public:
     std::size_t finite = 0;
     for (std::size_t k = 0; k < s_.order; ++k) {
       row_partial seen;
-      const void* x = fetch(part, s_.view(part, k), at, count, packed_row_);
-      with_type(type_of(part), [&](auto* tag) {
-        using T = std::remove_pointer_t<decltype(tag)>;
-        square_kernel<Isa>::template squares<false>(static_cast<const T*>(x), static_cast<const T*>(nullptr), count,
-                                                    seen);
-      });
+      to_doubles(type_of(part), fetch(part, s_.view(part, k), at, count, packed_row_), count, row_);
+      square_kernel<on_baseline>::squares<false>(static_cast<const double*>(row_), static_cast<const double*>(nullptr),
+                                                 count, seen);
       norms_[k] = is_finite(seen.square) ? seen.square : -1;
       finite += is_finite(seen.square);
     }
@@ -128,21 +130,21 @@ public:
     if (type_of(part) == dtype::f64) {
       const auto* c = static_cast<const double*>(x);
       // A row may leave no other row without finite squares, so one beyond 2^400 is no centre.
-      if (origin ? !scan_kernel<Isa>::non_finite(c, count) : !kernel::far(c, count)) centre_ = c;
+      if (origin ? !scan_kernel<on_baseline>::non_finite(c, count) : !gram_kernel<on_baseline>::far(c, count))
+        centre_ = c;
       return centre_ || !origin;
     }
     if (type_of(part) == dtype::f32) {
       singles_ = static_cast<const float*>(x);
     } else {
-      widen_halves(type_of(part), x, count, floats_);
+      widen_halves<Void>(type_of(part), x, count, floats_);
       singles_ = floats_;
     }
-    if (!kernel::far(singles_, count)) return true;
+    if (!gram_kernel<on_baseline>::far(singles_, count)) return true;
     // Differences from it could overflow a float.
-    const bool finite = !scan_kernel<Isa>::non_finite(singles_, count);
+    const bool finite = !scan_kernel<on_baseline>::non_finite(singles_, count);
     if (origin && finite) {
-      for (std::size_t j = 0; j < count; ++j)
-        doubles_[j] = static_cast<double>(convert_kernel<Isa>::element_at(singles_, j));
+      to_doubles(dtype::f32, singles_, count, doubles_);
       centre_ = doubles_;
     }
     singles_ = nullptr;
@@ -170,33 +172,26 @@ public:
 
   /// True if a row's part of the tile holds NaN or Inf.
   bool non_finite(std::size_t part, std::size_t row, std::size_t at, std::size_t count) const noexcept {
-    return scan_kernel<Isa>::non_finite(type_of(part), fetch(part, s_.view(part, row), at, count, packed_row_), count);
+    return scan_kernel<on_baseline>::non_finite(type_of(part), fetch(part, s_.view(part, row), at, count, packed_row_),
+                                                count);
   }
 
 private:
-  using kernel = gram_kernel<Isa>;
+  /// Rows of zeros behind the last one: fewer than a register block's.
+  static constexpr std::size_t most_made_up = 3;
 
   dtype type_of(std::size_t part) const noexcept { return s_.parts[part].from->type; }
 
-  template <class F>
-  static void with_type(dtype type, F&& f) noexcept {
-    switch (type) {
-    case dtype::f64:
-      return f(static_cast<double*>(nullptr));
-    case dtype::f32:
-      return f(static_cast<float*>(nullptr));
-    case dtype::f16:
-      return f(static_cast<float16*>(nullptr));
-    default:
-      return f(static_cast<bfloat16*>(nullptr));
+  /// For few elements.
+  void to_doubles(dtype type, const void* x, std::size_t count, double* to) const noexcept {
+    if (type == dtype::f64) return static_cast<void>(std::memcpy(to, x, count * sizeof(double)));
+    if (type != dtype::f32) widen_halves<Void>(type, x, count, floats_ + block_);
+    const void* from = type == dtype::f32 ? x : floats_ + block_;
+    for (std::size_t j = 0; j < count; ++j) {
+      float single;
+      std::memcpy(&single, static_cast<const std::byte*>(from) + j * sizeof single, sizeof single);
+      to[j] = static_cast<double>(single);
     }
-  }
-
-  static void widen_halves(dtype type, const void* x, std::size_t count, float* to) noexcept {
-    if (type == dtype::f16)
-      convert_kernel<Isa>::widen(static_cast<const float16*>(x), count, to);
-    else
-      convert_kernel<Isa>::widen(static_cast<const bfloat16*>(x), count, to);
   }
 
   /// The elements where they lie, or packed into `to`.
@@ -221,29 +216,23 @@ private:
   }
 
   void stage(dtype type, const void* x, std::size_t count, double* to) const noexcept {
-    if (type == dtype::f64) return stage_as(static_cast<const double*>(x), count, to);
-    if (type == dtype::f32) return stage_floats(static_cast<const float*>(x), count, to);
-    if (singles_ || centre_) {
-      widen_halves(type, x, count, floats_ + block_);
-      return stage_floats(floats_ + block_, count, to);
+    if (type == dtype::f64 || centre_) {
+      if (type != dtype::f64) to_doubles(type, x, count, row_);
+      const auto* doubles = type == dtype::f64 ? static_cast<const double*>(x) : row_;
+      return (centre_ ? calls_.doubles_less : calls_.doubles)(doubles, centre_, count, to, block_);
     }
-    if (type == dtype::f16) return stage_as(static_cast<const float16*>(x), count, to);
-    return stage_as(static_cast<const bfloat16*>(x), count, to);
-  }
-  void stage_floats(const float* x, std::size_t count, double* to) const noexcept {
-    if (singles_) return kernel::subtract(x, singles_, count, to, block_);
-    stage_as(x, count, to);
-  }
-  template <class T>
-  void stage_as(const T* x, std::size_t count, double* to) const noexcept {
-    if (centre_) return kernel::template widen<true>(x, centre_, count, to, block_);
-    kernel::template widen<false>(x, nullptr, count, to, block_);
+    if (type != dtype::f32) widen_halves<Void>(type, x, count, floats_ + block_);
+    const auto* floats = type == dtype::f32 ? static_cast<const float*>(x) : floats_ + block_;
+    (singles_ ? calls_.floats_less : calls_.floats)(floats, singles_, count, to, block_);
   }
 
   const gram_source& s_;
+  const gram_calls& calls_ =
+      on_active_isa([](auto tag) -> const gram_calls& { return gram_kernel<decltype(tag)>::template calls<Void>(); });
   std::size_t block_;
   double* rows_;
   double* doubles_; // a centre of floats whose differences do not fit a float
+  double* row_;     // and a row
   std::byte* packed_centre_;
   std::byte* packed_row_;
   float* floats_; // halves as floats: the centre, then a row

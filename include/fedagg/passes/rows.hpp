@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <new>
 #include <span>
-#include <vector>
 
 #include <fedagg/core/cohort.hpp>
 #include <fedagg/core/error.hpp>
+#include <fedagg/core/list.hpp>
 #include <fedagg/core/options.hpp>
 #include <fedagg/core/relaxed.hpp>
 #include <fedagg/kernels/fp_guard.hpp>
@@ -34,7 +34,7 @@ struct row_summary {
 
 /// What pass rows may be asked for besides the norms.
 struct rows_request {
-  std::span<const model_view> others = {}; ///< extra rows: inner products of each client with each of them
+  detail::slice<const model_view> others = {}; ///< extra rows: inner products of each client with each of them
   bool counts = false;
   std::size_t first_tensor = 0; ///< of those in scope, only [first_tensor, last_tensor)
   std::size_t last_tensor = static_cast<std::size_t>(-1);
@@ -43,7 +43,7 @@ struct rows_request {
 /// Results and memory of pass rows, kept by the caller.
 class row_table {
 public:
-  std::span<const row_summary> rows() const noexcept { return rows_; }
+  detail::slice<const row_summary> rows() const noexcept { return rows_; }
   /// The inner product of client i with extra row k, both taken from the base.
   double inner(std::size_t i, std::size_t k) const noexcept { return inner_[i * others_ + k]; }
   /// For a refused call: the tensor it is about.
@@ -58,14 +58,14 @@ private:
     std::size_t first_chunk;
   };
 
-  std::vector<row_summary> rows_;
-  std::vector<double> inner_;
-  std::vector<tensor_plan> plan_;
-  std::vector<const any_tensor*> views_; // tensor by tensor: clients, extra rows, base
-  std::vector<impl::row_partial> partial_;
-  std::vector<double> partial_inner_;
-  std::vector<std::byte> scratch_;
-  std::vector<unsigned char> slots_;
+  detail::list<row_summary> rows_;
+  detail::list<double> inner_;
+  detail::list<tensor_plan> plan_;
+  detail::list<const any_tensor*> views_; // tensor by tensor: clients, extra rows, base
+  detail::list<impl::row_partial> partial_;
+  detail::list<double> partial_inner_;
+  detail::list<std::byte> scratch_;
+  detail::list<unsigned char> slots_;
   std::string_view tensor_name_;
   std::size_t others_ = 0;
 };
@@ -256,7 +256,7 @@ private:
         for (std::size_t e = 0; e < k; ++e) t_.inner_[i * k + e] += t_.partial_inner_[(chunk * n_ + i) * k + e];
       }
     if (request_.counts)
-      for (row_summary& row : t_.rows_) row.zero = row.elements - row.positive - row.negative - row.non_finite;
+      for (row_summary& row : t_.rows_.each()) row.zero = row.elements - row.positive - row.negative - row.non_finite;
   }
 
   const cohort& clients_;

@@ -17,6 +17,7 @@
 #include <fedagg/core/relaxed.hpp>
 #include <fedagg/kernels/fp_guard.hpp>
 #include <fedagg/kernels/lanes.hpp>
+#include <fedagg/kernels/parts/stream.hpp>
 #include <fedagg/kernels/simd.hpp>
 #include <fedagg/passes/streams/table.hpp>
 #include <fedagg/passes/strided.hpp>

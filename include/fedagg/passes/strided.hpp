@@ -83,47 +83,46 @@ inline void scatter(const any_mutable_tensor& t, std::size_t begin, std::size_t 
   });
 }
 
-/// Calls f with a null pointer of the integer type.
-template <class F>
-void with_integer(dtype type, F&& f) {
-  switch (type) {
-  case dtype::i64:
-    return f(static_cast<std::int64_t*>(nullptr));
-  case dtype::i32:
-    return f(static_cast<std::int32_t*>(nullptr));
-  case dtype::i16:
-    return f(static_cast<std::int16_t*>(nullptr));
-  case dtype::i8:
-    return f(static_cast<std::int8_t*>(nullptr));
-  case dtype::u64:
-    return f(static_cast<std::uint64_t*>(nullptr));
-  case dtype::u32:
-    return f(static_cast<std::uint32_t*>(nullptr));
-  case dtype::u16:
-    return f(static_cast<std::uint16_t*>(nullptr));
-  case dtype::u8:
-    return f(static_cast<std::uint8_t*>(nullptr));
-  default:
-    return;
-  }
+template <class T>
+T load_as(const void* p) noexcept {
+  T x;
+  std::memcpy(&x, p, sizeof x);
+  return x;
+}
+template <class T>
+void store_as(void* p, std::uint64_t word) noexcept {
+  const T x = static_cast<T>(word);
+  std::memcpy(p, &x, sizeof x);
 }
 
 /// Integers as doubles; false if one lies beyond 2^53 and so has none.
 inline bool integers_to_double(dtype type, const void* from, std::size_t count, double* to) noexcept {
+  const std::size_t bytes = size_of(type);
+  const bool has_sign = type <= dtype::i8;
+  const unsigned unused = static_cast<unsigned>(64 - 8 * bytes);
   bool exact = true;
-  with_integer(type, [&](auto* tag) {
-    using T = std::remove_pointer_t<decltype(tag)>;
-    for (std::size_t i = 0; i < count; ++i) {
-      T x;
-      std::memcpy(&x, static_cast<const std::byte*>(from) + i * sizeof(T), sizeof x);
-      if constexpr (sizeof(T) == 8) {
-        constexpr auto limit = static_cast<T>(std::int64_t{1} << 53);
-        if (x > limit) exact = false;
-        if constexpr (std::is_signed_v<T>) exact = exact && x >= -limit;
-      }
-      to[i] = static_cast<double>(x);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto* p = static_cast<const std::byte*>(from) + i * bytes;
+    std::uint64_t word = 0;
+    switch (bytes) {
+    case 8:
+      std::memcpy(&word, p, 8);
+      break;
+    case 4:
+      word = load_as<std::uint32_t>(p);
+      break;
+    case 2:
+      word = load_as<std::uint16_t>(p);
+      break;
+    default:
+      word = load_as<std::uint8_t>(p);
     }
-  });
+    // With the sign of the narrow type; without, what lies beyond 2^53 anyway may become negative.
+    const auto value = has_sign ? static_cast<std::int64_t>(word << unused) >> unused : static_cast<std::int64_t>(word);
+    constexpr std::int64_t limit = std::int64_t{1} << 53;
+    exact = exact && value <= limit && value >= (has_sign ? -limit : 0);
+    to[i] = static_cast<double>(value);
+  }
   return exact;
 }
 
@@ -139,21 +138,34 @@ inline double round_half_even(double x) noexcept {
 
 /// Doubles rounded half to even into integers; false if one is out of the type's range (nothing is written for it).
 inline bool doubles_to_integer(dtype type, const double* from, std::size_t count, void* to) noexcept {
+  const std::size_t bytes = size_of(type);
+  const bool has_sign = type <= dtype::i8;
+  const double limit = static_cast<double>(std::uint64_t{1} << (8 * bytes - (has_sign ? 2 : 1))) * 2;
+  const double lowest = has_sign ? -limit : 0;
   bool fits = true;
-  with_integer(type, [&](auto* tag) {
-    using T = std::remove_pointer_t<decltype(tag)>;
-    constexpr int digits = static_cast<int>(sizeof(T) * 8) - (std::is_signed_v<T> ? 1 : 0);
-    const double limit = static_cast<double>(std::uint64_t{1} << (digits - 1)) * 2;
-    for (std::size_t i = 0; i < count; ++i) {
-      const double x = round_half_even(from[i]);
-      if (!is_finite(from[i]) || !(x < limit && x >= (std::is_signed_v<T> ? -limit : 0))) {
-        fits = false;
-        continue;
-      }
-      const T value = static_cast<T>(x);
-      std::memcpy(static_cast<std::byte*>(to) + i * sizeof(T), &value, sizeof value);
+  for (std::size_t i = 0; i < count; ++i) {
+    const double x = round_half_even(from[i]);
+    if (!is_finite(from[i]) || !(x < limit && x >= lowest)) {
+      fits = false;
+      continue;
     }
-  });
+    auto* p = static_cast<std::byte*>(to) + i * bytes;
+    const std::uint64_t word =
+        x < 0 ? static_cast<std::uint64_t>(static_cast<std::int64_t>(x)) : static_cast<std::uint64_t>(x);
+    switch (bytes) {
+    case 8:
+      std::memcpy(p, &word, 8);
+      break;
+    case 4:
+      store_as<std::uint32_t>(p, word);
+      break;
+    case 2:
+      store_as<std::uint16_t>(p, word);
+      break;
+    default:
+      store_as<std::uint8_t>(p, word);
+    }
+  }
   return fits;
 }
 

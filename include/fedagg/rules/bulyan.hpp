@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/krum_scores.hpp>
@@ -42,7 +41,7 @@ struct bulyan {
   static constexpr const char* name = "bulyan";
   static constexpr geometry_needs needs = geometry_needs::distances;
   static constexpr auto fields() {
-    return std::tuple{field{"f", &bulyan::f, unset, any_count, "hostile clients to survive"},
+    return field_list{field{"f", &bulyan::f, unset, any_count, "hostile clients to survive"},
                       field{"selection", &bulyan::selection, 0, 1, "Krum is run again after each pick, or once"},
                       field{"neighbours", &bulyan::neighbours, 0, 3, "how many of the nearest others count in Krum"},
                       field{"power", &bulyan::power, 1, 4, "power of the distances that Krum sums"},
@@ -120,7 +119,7 @@ private:
   }
 
   /// The sum over the first `count` of a row's others but `gone`, which leaves the list.
-  static double krum_score(std::span<detail::ranked> others, std::size_t gone, std::size_t count) noexcept {
+  static double krum_score(detail::slice<detail::ranked> others, std::size_t gone, std::size_t count) noexcept {
     std::size_t kept = 0;
     double sum = 0;
     for (const detail::ranked& r : others) {

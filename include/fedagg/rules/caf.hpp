@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <tuple>
 
 #include <Eigen/Eigenvalues>
 
@@ -28,7 +27,7 @@ struct caf {
   static constexpr const char* name = "caf";
   static constexpr geometry_needs needs = geometry_needs::distances;
   static constexpr auto fields() {
-    return std::tuple{field{"f", &caf::f, unset, any_count, "hostile clients to survive"}};
+    return field_list{field{"f", &caf::f, unset, any_count, "hostile clients to survive"}};
   }
 
   errc coefficients(const geometry& g, arena& memory, solution& s) const {

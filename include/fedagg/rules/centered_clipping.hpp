@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 
 #include <fedagg/core/directions.hpp>
 #include <fedagg/core/geometry.hpp>
@@ -24,7 +23,7 @@ struct centered_clipping {
   static constexpr bool needs_origin = true;
   static constexpr auto fields() {
     using r = centered_clipping;
-    return std::tuple{
+    return field_list{
         field{"tau", &r::tau, unset, detail::largest_double, "how far a client may pull in one iteration"},
         field{"iterations", &r::iterations, 1, 10000, "how often the clients pull"}};
   }

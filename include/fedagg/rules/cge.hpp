@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/selection.hpp>
@@ -21,7 +20,7 @@ struct cge {
   static constexpr geometry_needs needs = geometry_needs::norms;
   static constexpr bool needs_origin = true;
   static constexpr auto fields() {
-    return std::tuple{field{"f", &cge::f, unset, any_count, "hostile clients to survive"}};
+    return field_list{field{"f", &cge::f, unset, any_count, "hostile clients to survive"}};
   }
 
   errc coefficients(const geometry& g, arena& memory, solution& s) const {

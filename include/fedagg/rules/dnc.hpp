@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <tuple>
 
 #include <Eigen/Eigenvalues>
 
@@ -36,7 +35,7 @@ struct dnc {
   static constexpr const char* name = "dnc";
   static constexpr geometry_needs needs = geometry_needs::nothing;
   static constexpr auto fields() {
-    return std::tuple{field{"f", &dnc::f, unset, any_count, "hostile clients to survive"},
+    return field_list{field{"f", &dnc::f, unset, any_count, "hostile clients to survive"},
                       field{"c", &dnc::c, 0, any_count, "clients dropped in an iteration, in f"},
                       field{"iterations", &dnc::iterations, 1, 1000, "samples"},
                       field{"coordinates", &dnc::coordinates, 1, any_count, "of a sample"},

@@ -3,7 +3,6 @@
 #define FEDAGG_RULES_FLTRUST_HPP
 
 #include <cstddef>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/selection.hpp>
@@ -18,7 +17,7 @@ struct fltrust {
   static constexpr const char* name = "fltrust";
   static constexpr geometry_needs needs = geometry_needs::trusted;
   static constexpr bool needs_origin = true;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return field_list{}; }
 
   errc coefficients(const geometry& g, arena&, solution& s) const noexcept {
     if (!g.has_origin) return errc::missing_origin;

@@ -3,7 +3,6 @@
 #define FEDAGG_RULES_FOOLSGOLD_HPP
 
 #include <cstddef>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/normal_quantile.hpp>
@@ -21,7 +20,7 @@ struct foolsgold {
   static constexpr const char* name = "foolsgold";
   static constexpr geometry_needs needs = geometry_needs::distances;
   static constexpr bool on_history = true;
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return field_list{}; }
 
   errc coefficients(const geometry& g, arena& memory, solution& s) const {
     if (!g.has_origin) return errc::missing_origin;

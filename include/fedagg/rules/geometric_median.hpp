@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/median_search.hpp>
@@ -27,7 +26,7 @@ struct geometric_median {
   static constexpr geometry_needs needs = geometry_needs::distances;
   static constexpr auto fields() {
     using r = geometric_median;
-    return std::tuple{field{"weighting", &r::weighting, 0, 1, "ignore the clients' weights or trust them"},
+    return field_list{field{"weighting", &r::weighting, 0, 1, "ignore the clients' weights or trust them"},
                       field{"weight_cap", &r::weight_cap, 0, any_count, "trusted weights are cut here, 0: never"},
                       field{"max_iterations", &r::max_iterations, 1, 100000, "iterations before it stops"}};
   }

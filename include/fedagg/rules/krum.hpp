@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/krum_scores.hpp>
@@ -29,7 +28,7 @@ struct krum {
   static constexpr const char* name = "krum";
   static constexpr geometry_needs needs = geometry_needs::distances;
   static constexpr auto fields() {
-    return std::tuple{field{"f", &krum::f, unset, any_count, "hostile clients to survive"},
+    return field_list{field{"f", &krum::f, unset, any_count, "hostile clients to survive"},
                       field{"neighbours", &krum::neighbours, 0, 3, "how many of the nearest others count"},
                       field{"power", &krum::power, 1, 4, "power of the distances that are summed"}};
   }

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <tuple>
 
 #include <fedagg/core/cover_search.hpp>
 #include <fedagg/core/geometry.hpp>
@@ -25,7 +24,7 @@ struct mda {
   static constexpr const char* name = "mda";
   static constexpr geometry_needs needs = geometry_needs::distances;
   static constexpr auto fields() {
-    return std::tuple{field{"f", &mda::f, unset, any_count, "hostile clients to survive"},
+    return field_list{field{"f", &mda::f, unset, any_count, "hostile clients to survive"},
                       field{"max_nodes", &mda::max_nodes, 1, any_count, "nodes of the search before it gives up"}};
   }
 
@@ -83,7 +82,7 @@ struct mda {
 
 private:
   /// The diameter of the best of the sets that each row makes with its nearest others; a row scores how far they lie.
-  static double diameter_about_a_row(const geometry& g, std::size_t size, std::span<detail::ranked> order,
+  static double diameter_about_a_row(const geometry& g, std::size_t size, detail::slice<detail::ranked> order,
                                      solution& s) noexcept {
     double best = detail::largest_double;
     for (std::size_t i = 0; i < g.rows; ++i) {

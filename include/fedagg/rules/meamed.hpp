@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 
 #include <fedagg/core/rule.hpp>
 #include <fedagg/core/selection.hpp>
@@ -20,7 +19,7 @@ struct meamed {
 
   static constexpr const char* name = "meamed";
   static constexpr auto fields() {
-    return std::tuple{field{"f", &meamed::f, unset, any_count, "hostile clients to survive"}};
+    return field_list{field{"f", &meamed::f, unset, any_count, "hostile clients to survive"}};
   }
 
   errc nearest(std::size_t, std::size_t present, nearest_values& v) const noexcept {

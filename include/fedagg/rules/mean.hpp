@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <span>
-#include <tuple>
 
 #include <fedagg/core/rule.hpp>
 #include <fedagg/core/weighting.hpp>
@@ -16,7 +15,7 @@ namespace fedagg::inline FEDAGG_ABI {
 /// sums in double: exact products of float values and weights below 2^29, divided once.
 struct mean {
   static constexpr const char* name = "mean";
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return field_list{}; }
 
   errc combine(std::span<const double> weights, std::span<double> a, double& divisor) const noexcept {
     return detail::scale_weights(weights, a, divisor);

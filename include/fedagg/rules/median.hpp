@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <tuple>
 
 #include <fedagg/core/rule.hpp>
 #include <fedagg/core/weighting.hpp>
@@ -32,7 +31,7 @@ struct median {
 
   static constexpr const char* name = "median";
   static constexpr auto fields() {
-    return std::tuple{field{"even", &median::even, 0, 1, "an even number of clients gives the midpoint or the lower"},
+    return field_list{field{"even", &median::even, 0, 1, "an even number of clients gives the midpoint or the lower"},
                       field{"weighting", &median::weighting, 0, 1, "ignore the clients' weights or trust them"},
                       field{"weight_cap", &median::weight_cap, 0, any_count, "trusted weights are cut here, 0: never"}};
   }

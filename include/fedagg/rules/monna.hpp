@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/selection.hpp>
@@ -22,7 +21,7 @@ struct monna {
   static constexpr const char* name = "monna";
   static constexpr geometry_needs needs = geometry_needs::distances;
   static constexpr auto fields() {
-    return std::tuple{
+    return field_list{
         field{"f", &monna::f, unset, any_count, "hostile clients to survive"},
         field{"pivot", &monna::pivot, unset, any_count, "index of the trusted client, the trusted row if not given"}};
   }

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/krum_scores.hpp>
@@ -40,7 +39,7 @@ struct multi_krum {
   static constexpr geometry_needs needs = geometry_needs::distances;
   static constexpr auto fields() {
     using r = multi_krum;
-    return std::tuple{field{"f", &r::f, unset, any_count, "hostile clients to survive"},
+    return field_list{field{"f", &r::f, unset, any_count, "hostile clients to survive"},
                       field{"select", &r::select, unset, any_count, "clients that are averaged, n - f if not given"},
                       field{"neighbours", &r::neighbours, 0, 3, "how many of the nearest others count"},
                       field{"power", &r::power, 1, 4, "power of the distances that are summed"}};

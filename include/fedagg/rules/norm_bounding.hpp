@@ -3,7 +3,6 @@
 #define FEDAGG_RULES_NORM_BOUNDING_HPP
 
 #include <cstddef>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/selection.hpp>
@@ -20,7 +19,7 @@ struct norm_bounding {
   static constexpr geometry_needs needs = geometry_needs::norms;
   static constexpr bool needs_origin = true;
   static constexpr auto fields() {
-    return std::tuple{
+    return field_list{
         field{"bound", &norm_bounding::bound, unset, detail::largest_double, "longer updates are shortened to this"}};
   }
 

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 
 #include <fedagg/core/rule.hpp>
 
@@ -21,7 +20,7 @@ struct robust_learning_rate {
   static constexpr const char* name = "robust_learning_rate";
   static constexpr bool needs_origin = true;
   static constexpr auto fields() {
-    return std::tuple{field{"threshold", &robust_learning_rate::threshold, unset, any_count,
+    return field_list{field{"threshold", &robust_learning_rate::threshold, unset, any_count,
                             "margin of signs from which on a coordinate is trusted"}};
   }
 

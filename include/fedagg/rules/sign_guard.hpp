@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <span>
-#include <tuple>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/selection.hpp>
@@ -29,7 +28,7 @@ struct sign_guard {
   static constexpr bool needs_origin = true;
   static constexpr bool needs_signs = true;
   static constexpr auto fields() {
-    return std::tuple{field{"low", &sign_guard::low, 0, any_count, "the least norm kept, in median norms"},
+    return field_list{field{"low", &sign_guard::low, 0, any_count, "the least norm kept, in median norms"},
                       field{"high", &sign_guard::high, 0, any_count, "the largest norm kept, in median norms"},
                       field{"clustering", &sign_guard::clustering, 0, 1, "how ordinary signs are found"}};
   }

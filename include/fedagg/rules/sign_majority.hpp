@@ -2,8 +2,6 @@
 #ifndef FEDAGG_RULES_SIGN_MAJORITY_HPP
 #define FEDAGG_RULES_SIGN_MAJORITY_HPP
 
-#include <tuple>
-
 #include <fedagg/core/rule.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
@@ -19,7 +17,7 @@ struct sign_majority {
   static constexpr bool needs_origin = true;
   static constexpr auto fields() {
     // What a float holds without becoming 0 or Inf.
-    return std::tuple{
+    return field_list{
         field{"scale", &sign_majority::scale, 1.17549435e-38, 3.40282346e38, "length of a coordinate's step"}};
   }
 

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <tuple>
 
 #include <Eigen/Cholesky>
 #include <Eigen/Eigenvalues>
@@ -300,7 +299,7 @@ struct smea {
   static constexpr const char* name = "smea";
   static constexpr geometry_needs needs = geometry_needs::distances;
   static constexpr auto fields() {
-    return std::tuple{
+    return field_list{
         field{"f", &smea::f, unset, any_count, "hostile clients to survive"},
         field{"max_nodes", &smea::max_nodes, 0, any_count, "nodes of the search before it gives up, 0: by n"}};
   }

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <tuple>
 
 #include <fedagg/core/rule.hpp>
 #include <fedagg/core/weighting.hpp>
@@ -26,7 +25,7 @@ struct trimmed_mean {
   static constexpr const char* name = "trimmed_mean";
   static constexpr auto fields() {
     using r = trimmed_mean;
-    return std::tuple{
+    return field_list{
         field{"trim", &r::trim, unset, any_count, "clients dropped from each end"},
         field{"fraction", &r::fraction, unset, 0.5, "share of the clients dropped from each end, below 0.5"},
         field{"mass", &r::mass, unset, 0.5, "share of the trusted weight dropped from each end, below 0.5"},

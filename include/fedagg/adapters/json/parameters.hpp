@@ -24,7 +24,7 @@ struct rule_parameter {
   const char* name = "";
   const char* about = "";
   parameter_kind kind = parameter_kind::number;
-  double low = 0;  ///< of a number or an integer; the range is closed
+  double low = 0; ///< of a number or an integer; the range is closed
   double high = 0;
   bool optional = false;   ///< without a value unless one is given
   name_list choices = {};  ///< the values of a choice
@@ -45,8 +45,10 @@ namespace impl {
 /// A parameter whose range starts at `unset`, and which has that value by default, has none until it is given one.
 template <class R, class T>
 bool is_optional(const field<R, T>& f) {
-  if constexpr (std::is_enum_v<T> || std::is_same_v<T, bool>) return false;
-  else return f.low == double(unset) && static_cast<double>(R{}.*f.member) == double(unset);
+  if constexpr (std::is_enum_v<T> || std::is_same_v<T, bool>)
+    return false;
+  else
+    return f.low == double(unset) && static_cast<double>(R{}.*f.member) == double(unset);
 }
 
 template <class Json, class R, class T>
@@ -70,13 +72,15 @@ inline std::string number_text(double x) {
 /// The values a parameter takes, in words: "a whole number from 0 to 100".
 inline std::string values_text(const rule_parameter& p) {
   switch (p.kind) {
-  case parameter_kind::boolean: return "true or false";
+  case parameter_kind::boolean:
+    return "true or false";
   case parameter_kind::choice: {
     std::string text = "one of";
     for (std::size_t k = 0; k < p.choices.count; ++k) text.append(k ? ", " : " ").append(p.choices.names[k]);
     return text;
   }
-  default: break;
+  default:
+    break;
   }
   std::string text = p.kind == parameter_kind::integer ? "a whole number from " : "a number from ";
   text += number_text(p.low);
@@ -94,8 +98,10 @@ rule_parameter describe_field(const field<R, T>& f) {
   } else if constexpr (std::is_integral_v<T>) {
     p.kind = parameter_kind::integer;
   }
-  if (p.optional) p.low = 0;
-  else p.standard = write_field<nlohmann::json>(f, R{});
+  if (p.optional)
+    p.low = 0;
+  else
+    p.standard = write_field<nlohmann::json>(f, R{});
   return p;
 }
 
@@ -105,7 +111,7 @@ rule_parameter describe_field(const field<R, T>& f) {
 template <rule_value R>
 rule_description describe_rule() {
   rule_description d{R::name, {}};
-  std::apply([&](const auto&... f) { (d.parameters.push_back(impl::describe_field(f)), ...); }, R::fields());
+  detail::with_fields([&](const auto&... f) { (d.parameters.push_back(impl::describe_field(f)), ...); }, R::fields());
   return d;
 }
 

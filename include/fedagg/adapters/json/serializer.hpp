@@ -43,7 +43,7 @@ void write_parameters(Json& j, const char* key, const R& rule) {
       if (is_optional(f) && static_cast<double>(rule.*f.member) == double(unset)) return;
     j[f.name] = write_field<Json>(f, rule);
   };
-  std::apply([&](const auto&... f) { (write(f), ...); }, R::fields());
+  detail::with_fields([&](const auto&... f) { (write(f), ...); }, R::fields());
 }
 
 /// A value as it stands in a message.
@@ -54,7 +54,8 @@ std::string quoted(const Json& value) {
   return text;
 }
 
-/// Integers in any JSON notation, 2 and 2.0 alike; false for what does not fit T, or a double, in which ranges are kept.
+/// Integers in any JSON notation, 2 and 2.0 alike; false for what does not fit T, or a double, in which ranges are
+/// kept.
 template <class T, class Json>
 bool read_integer(const Json& value, T& out) {
   if (value.is_number_unsigned()) {
@@ -65,7 +66,8 @@ bool read_integer(const Json& value, T& out) {
   if (value.is_number_integer()) {
     const auto x = value.template get<std::int64_t>();
     out = static_cast<T>(x);
-    return std::in_range<T>(x) && x >= -static_cast<std::int64_t>(any_count) && x <= static_cast<std::int64_t>(any_count);
+    return std::in_range<T>(x) && x >= -static_cast<std::int64_t>(any_count) &&
+           x <= static_cast<std::int64_t>(any_count);
   }
   const double x = value.template get<double>();
   if (!(x >= -any_count && x <= any_count)) return false;
@@ -78,7 +80,8 @@ template <class R, class T, class Json>
 error read_field(const field<R, T>& f, const Json& value, R& rule) {
   const rule_parameter p = describe_field(f);
   const auto refuse = [&](errc code) {
-    return error(code, std::string(R::name) + ": \"" + f.name + "\" is " + quoted(value) + ", must be " + values_text(p));
+    return error(code,
+                 std::string(R::name) + ": \"" + f.name + "\" is " + quoted(value) + ", must be " + values_text(p));
   };
   if constexpr (std::is_enum_v<T>) {
     if (!value.is_string()) return refuse(errc::json_type);
@@ -107,7 +110,8 @@ error read_field(const field<R, T>& f, const Json& value, R& rule) {
     }
     R with = rule;
     with.*f.member = read;
-    if (!is_finite(number) || number < p.low || number > p.high || !f.in_range(with)) return refuse(errc::bad_parameter);
+    if (!is_finite(number) || number < p.low || number > p.high || !f.in_range(with))
+      return refuse(errc::bad_parameter);
     rule.*f.member = read;
     return error(errc::ok);
   }
@@ -148,7 +152,7 @@ error read_parameters(const Json& j, std::string_view key, R& rule) {
       known = true;
       why = read_field(f, entry.value(), read);
     };
-    std::apply([&](const auto&... f) { (visit(f), ...); }, R::fields());
+    detail::with_fields([&](const auto&... f) { (visit(f), ...); }, R::fields());
     if (!known) why = error(errc::json_type, std::string(R::name) + " has no parameter " + quoted(Json(entry.key())));
     if (why.code() != errc::ok) return why;
   }

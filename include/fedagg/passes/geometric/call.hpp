@@ -75,7 +75,7 @@ using mixed_call = findings (*)(const tile_kernel& kernel, const affine_map& map
 /// A rule or chain as the round sees it, so that the round is compiled once whatever the rules of a program, and
 /// only the passes that they need.
 struct geometric_call {
-  std::span<const stage_call> stages;
+  detail::slice<const stage_call> stages;
   mixed_call mixed = nullptr;
   measure_call measure = nullptr;
   rule_call rule;

@@ -4,9 +4,9 @@
 
 #include <cstddef>
 #include <span>
-#include <vector>
 
 #include <fedagg/core/geometry.hpp>
+#include <fedagg/core/list.hpp>
 #include <fedagg/core/selection.hpp>
 #include <fedagg/passes/coordinate_pass.hpp>
 #include <fedagg/passes/geometric/call.hpp>
@@ -35,8 +35,8 @@ public:
   std::size_t passes() const noexcept { return passes_; }
 
   /// A copy of a list of clients that is about to be replaced.
-  const std::vector<std::size_t>& keep(const std::vector<std::size_t>& present) {
-    kept_.assign(present.begin(), present.end());
+  const detail::list<std::size_t>& keep(const detail::list<std::size_t>& present) {
+    kept_ = present;
     return kept_;
   }
 
@@ -122,9 +122,9 @@ private:
     g.has_origin = clients.has_origin();
     g.has_trusted = with;
     g.known = needs;
-    if (g.has_origin) g.square_norms = std::span<const double>(norms_).first(g.order());
-    if (request.counts) g.signs = std::span<const row_signs>(signs_).first(left);
-    if (g.has_origin && with) g.with_trusted = std::span<const double>(products_).first(g.order());
+    if (g.has_origin) g.square_norms = {norms_.data(), g.order()};
+    if (request.counts) g.signs = {signs_.data(), left};
+    if (g.has_origin && with) g.with_trusted = {products_.data(), g.order()};
     return f;
   }
 
@@ -146,7 +146,7 @@ private:
     query.last_tensor = r.last;
     findings all;
     std::size_t coordinates = 0;
-    for (const segment& s : b.segments)
+    for (const segment& s : b.segments.each())
       if (s.position >= query.first_tensor && s.position < query.last_tensor && is_floating(s.type))
         coordinates += s.size;
     const std::size_t samples = rule.samples(rule.self);
@@ -161,12 +161,12 @@ private:
         passes_ += gram_.passes();
         if (f.code != errc::ok) return f;
         again = again || f.bad_client;
-        sampled_.insert(sampled_.end(), gram_.distances().begin(), gram_.distances().end());
+        sampled_.append(gram_.distances().data(), gram_.distances().size());
       }
       if (!again) break;
       all.bad_client = true;
       std::size_t left = 0;
-      for (const std::size_t i : b.present)
+      for (const std::size_t i : b.present.each())
         if (b.fault_place[i] == static_cast<std::size_t>(-1)) b.present[left++] = i;
       b.present.resize(left);
       again = left > 0;
@@ -178,12 +178,12 @@ private:
     return all;
   }
 
-  /// The first tensor of a row with a NaN or Inf and the reason, as a place; `client_range`, because of its norm, if there
-  /// is none.
+  /// The first tensor of a row with a NaN or Inf and the reason, as a place; `client_range`, because of its norm, if
+  /// there is none.
   template <class Void = void>
   static std::size_t fault_of(const round_buffers& b, const options& how, std::span<const named_tensor> row) {
     std::size_t at = 0;
-    for (const segment& s : b.segments) {
+    for (const segment& s : b.segments.each()) {
       while (!how.where.contains(row[at].name)) ++at;
       const any_tensor& t = row[at++].tensor;
       if (!is_floating(s.type)) continue;
@@ -213,9 +213,9 @@ private:
   row_table rows_, own_;
   cohort server_;
   model_view trusted_, base_;
-  std::vector<double> norms_, products_, sampled_;
-  std::vector<row_signs> signs_;
-  std::vector<std::size_t> kept_;
+  detail::list<double> norms_, products_, sampled_;
+  detail::list<row_signs> signs_;
+  detail::list<std::size_t> kept_;
   std::size_t passes_ = 0;
 };
 

@@ -58,7 +58,7 @@ public:
       if (with_base) convert_kernel<Isa>::to_doubles(base + j, count, doubles + map_.in * tile, kernel::mixed_burst);
       for (std::size_t k = 0; k < map_.out; ++k) {
         const double divisor = map_.divisor(k);
-        std::span<const map_entry> row = map_.row(k);
+        detail::slice<const map_entry> row = map_.row(k);
         T* const to = tiles + k * (tile_bytes / sizeof(T));
         mixed[k] = to;
         if (with_base) {

@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
-#include <vector>
 
 #include <fedagg/core/geometry.hpp>
+#include <fedagg/core/list.hpp>
 #include <fedagg/core/model_view.hpp>
 #include <fedagg/core/workspace.hpp>
 #include <fedagg/passes/gram_tiles.hpp>
@@ -44,7 +44,7 @@ public:
   /// Reads of the cohort: one, or two if some rows were too close together for their inner products.
   unsigned passes() const noexcept { return passes_; }
   /// Why clients were left out, one for each client of the cohort (`try_gram` only).
-  std::span<const errc> faults() const noexcept { return buffers_.fault; }
+  detail::slice<const errc> faults() const noexcept { return buffers_.fault; }
   /// For a refused call: the tensor it is about.
   std::string_view tensor_name() const noexcept { return buffers_.result.tensor_name; }
 
@@ -68,13 +68,13 @@ private:
   template <class>
   friend class impl::gram_call;
 
-  std::vector<std::size_t> clients_, kept_;
-  std::vector<double> distances_, products_, square_norms_;
-  std::vector<double> sums_, partial_; // lower triangles, of all and of each chunk
-  std::vector<unsigned char> close_;   // pairs to be computed by difference
-  std::vector<impl::gram_part> parts_;
-  std::vector<const any_tensor*> views_, trusted_;
-  std::vector<basic_named_tensor<void>> layout_;
+  detail::list<std::size_t> clients_, kept_;
+  detail::list<double> distances_, products_, square_norms_;
+  detail::list<double> sums_, partial_; // lower triangles, of all and of each chunk
+  detail::list<unsigned char> close_;   // pairs to be computed by difference
+  detail::list<impl::gram_part> parts_;
+  detail::list<const any_tensor*> views_, trusted_;
+  detail::list<basic_named_tensor<void>> layout_;
   detail::round_buffers buffers_; // of calls outside a round
   std::size_t order_ = 0;
   unsigned passes_ = 0;

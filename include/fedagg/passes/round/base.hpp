@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
-#include <tuple>
 #include <utility>
 
 #include <fedagg/core/rule.hpp>
@@ -17,7 +16,7 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
 template <class R>
 bool parameters_in_range(const R& rule) noexcept {
-  return std::apply([&](const auto&... f) { return (f.in_range(rule) && ...); }, R::fields());
+  return detail::with_fields([&](const auto&... f) { return (f.in_range(rule) && ...); }, R::fields());
 }
 
 /// True for rules whose own condition limits how many clients may be lost.
@@ -65,7 +64,7 @@ protected:
 
   /// The first integer tensor that is not kept from the base, or null.
   const segment* averaged_integers() const noexcept {
-    for (const segment& s : b_.segments)
+    for (const segment& s : b_.segments.each())
       if (is_integer(s.type) && !s.keep) return &s;
     return nullptr;
   }

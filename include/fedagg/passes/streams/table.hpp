@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <fedagg/core/element.hpp>
+#include <fedagg/core/list.hpp>
 #include <fedagg/core/model_view.hpp>
 #include <fedagg/kernels/simd.hpp>
 #include <fedagg/passes/admission.hpp>
@@ -78,7 +79,7 @@ public:
     sort_ranges(ranges_);
     for (std::size_t i = 1; i < ranges_.size(); ++i)
       if (ranges_[i].first < ranges_[i - 1].last) return errc::overlapping_output;
-    for (const byte_range& r : read_ranges_)
+    for (const byte_range& r : read_ranges_.each())
       if (touches(ranges_, r)) return errc::overlapping_output;
     for (std::size_t k = 0; k < rows_.size(); ++k)
       for (std::size_t i = 0; i < inputs_; ++i) {
@@ -152,7 +153,7 @@ private:
   std::vector<row> rows_;
   std::vector<const any_tensor*> in_;
   std::vector<const any_mutable_tensor*> io_;
-  std::vector<byte_range> ranges_, read_ranges_;
+  detail::list<byte_range> ranges_, read_ranges_;
 };
 
 /// Elements [begin, begin + count) of a floating view as doubles; count <= 512.

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+#ifndef FEDAGG_KERNELS_PARTS_FIXED_HPP
+#define FEDAGG_KERNELS_PARTS_FIXED_HPP
+
+#include <fedagg/kernels/simd.hpp>
+
+#define FEDAGG_KERNELS <fedagg/kernels/fixed.inl>
+#include <fedagg/kernels/per_isa.inl>
+
+#endif // FEDAGG_KERNELS_PARTS_FIXED_HPP
