@@ -9,7 +9,6 @@
 #include <vector>
 
 #include <fedagg/kernels/binned.hpp>
-#include <fedagg/kernels/parts/binned.hpp>
 #include <fedagg/passes/accumulator/basic.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include <fedagg/kernels/binned.hpp>
-#include <fedagg/kernels/parts/fixed.hpp>
 #include <fedagg/passes/accumulator/basic.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
