@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <string_view>
 #include <tuple>
-#include <vector>
 
 #include <fedagg/core/archive.hpp>
 #include <fedagg/core/executor.hpp>
+#include <fedagg/core/list.hpp>
 #include <fedagg/core/model_layout.hpp>
 #include <fedagg/core/model_view.hpp>
 #include <fedagg/core/rule.hpp>
@@ -166,7 +166,7 @@ private:
 
   fedasync how_;
   model_layout layout_;
-  std::vector<detail::byte_range> ranges_;
+  detail::list<detail::byte_range> ranges_;
 };
 
 } // namespace fedagg::inline FEDAGG_ABI_FLAGS
