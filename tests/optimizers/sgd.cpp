@@ -17,7 +17,7 @@ TEST_CASE("sgd follows its schedule") {
   const fedagg::mutable_model_view model(x);
   const fedagg::model_view delta(one);
   fedagg::optimizer_state state;
-  const fedagg::server_step_options how{.rate = {.kind = fedagg::decay::step, .factor = 0.5, .period = 2}};
+  const fedagg::server_step_options how{.rate = {.kind = fedagg::rate_decay::step, .factor = 0.5, .period = 2}};
   for (const double want : {1.0, 2.0, 2.5, 3.0, 3.25}) {
     fedagg::step(fedagg::sgd{}, model, fedagg::pseudo_gradient::delta(delta), state, how);
     CHECK(x[0] == want);

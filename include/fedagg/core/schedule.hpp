@@ -11,7 +11,7 @@
 namespace fedagg::inline FEDAGG_ABI {
 
 /// How a learning rate changes from round to round.
-enum class decay : std::uint8_t {
+enum class rate_decay : std::uint8_t {
   constant,
   step,         ///< times `factor` after every `period` rounds
   exponential,  ///< factor^(round / period)
@@ -20,13 +20,13 @@ enum class decay : std::uint8_t {
   cosine,       ///< from 1 to `factor` along half a wave in `period` rounds, `factor` from then on
 };
 
-inline constexpr const char* decay_names[] = {"constant", "step", "exponential", "inverse", "inverse_root", "cosine"};
-constexpr name_list value_names(decay) noexcept { return {decay_names, 6}; }
+inline constexpr const char* rate_decay_names[] = {"constant", "step", "exponential", "inverse", "inverse_root", "cosine"};
+constexpr name_list value_names(rate_decay) noexcept { return {rate_decay_names, 6}; }
 
 /// What an optimizer's learning rate is multiplied by in a round: a linear warm-up, then a decay. Without memory: the
 /// factor is a function of the round alone, which the optimizer's state counts and saves.
 struct schedule {
-  decay kind = decay::constant;
+  rate_decay kind = rate_decay::constant;
   double factor = 0.1;
   std::int64_t period = 100; ///< rounds
   std::int64_t warmup = 0;   ///< rounds before the decay begins: the k-th of them, from 1, takes k / (warmup + 1)
@@ -46,17 +46,17 @@ struct schedule {
     const std::uint64_t after = round - rise, whole = static_cast<std::uint64_t>(period);
     const double share = static_cast<double>(after) / static_cast<double>(whole);
     switch (kind) {
-    case decay::constant:
+    case rate_decay::constant:
       break;
-    case decay::step:
+    case rate_decay::step:
       return std::pow(factor, static_cast<double>(after / whole));
-    case decay::exponential:
+    case rate_decay::exponential:
       return std::pow(factor, share);
-    case decay::inverse:
+    case rate_decay::inverse:
       return 1 / (1 + share);
-    case decay::inverse_root:
+    case rate_decay::inverse_root:
       return 1 / std::sqrt(1 + share);
-    case decay::cosine:
+    case rate_decay::cosine:
       if (after >= whole) return factor;
       return factor + (1 - factor) * (1 + std::cos(3.14159265358979323846 * share)) / 2;
     }
