@@ -17,7 +17,7 @@
 #include "support/numeric.hpp"
 
 using fedagg::buffered_async;
-using fedagg::aging;
+using fedagg::decay;
 using fedagg::errc;
 using fedagg::fedbuff;
 using fedagg::mean_accumulator;
@@ -174,16 +174,16 @@ TEST_CASE("other staleness functions") {
     buffer.flush(out);
     return out[0] / 16;
   };
-  CHECK(weight_at_six({.kind = aging::constant}) == 1);
-  CHECK(weight_at_six({.kind = aging::polynomial, .a = 1}) == 1.0 / 7);
-  CHECK(weight_at_six({.kind = aging::hinge, .a = 0.5, .b = 4}) == 0.5);
+  CHECK(weight_at_six({.kind = decay::constant}) == 1);
+  CHECK(weight_at_six({.kind = decay::polynomial, .a = 1}) == 1.0 / 7);
+  CHECK(weight_at_six({.kind = decay::hinge, .a = 0.5, .b = 4}) == 0.5);
 }
 
 TEST_CASE("parameters that are impossible") {
   std::vector<float> x = {1};
   CHECK(server(mean_accumulator(x), {.buffer = 0}).try_receive("a", 0, x) == errc::bad_parameter);
   CHECK(server(mean_accumulator(x), {.buffer = 0}).try_flush(x) == errc::bad_parameter);
-  CHECK(server(mean_accumulator(x), {.staleness = {.kind = aging::hinge}}).status() == errc::bad_parameter);
+  CHECK(server(mean_accumulator(x), {.staleness = {.kind = decay::hinge}}).status() == errc::bad_parameter);
   CHECK(server(mean_accumulator(x), {.max_staleness = 0}).try_receive("a", 0, x) == errc::ok);
 }
 

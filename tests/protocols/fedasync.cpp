@@ -11,7 +11,7 @@
 #include "support/async_model.hpp"
 #include "support/numeric.hpp"
 
-using fedagg::aging;
+using fedagg::decay;
 using fedagg::errc;
 using fedagg::fedasync;
 using fedagg::fully_async;
@@ -61,9 +61,9 @@ quad power_of(quad x, double a) {
 /// s by the paper, in higher precision.
 quad s_of(const fedagg::staleness& s, std::uint64_t age) {
   switch (s.kind) {
-  case aging::polynomial:
+  case decay::polynomial:
     return divide(1, power_of(quad(age + 1), s.a));
-  case aging::hinge:
+  case decay::hinge:
     return static_cast<double>(age) <= s.b ? quad(1) : divide(1, add(multiply(s.a, quad(static_cast<double>(age) - s.b)), 1));
   default:
     return 1;
@@ -73,8 +73,8 @@ quad s_of(const fedagg::staleness& s, std::uint64_t age) {
 template <class T>
 void check_rounds(std::size_t d, bool strided, kind values) {
   const fedagg::staleness functions[] = {
-      {.kind = aging::polynomial, .a = 0.5}, {.kind = aging::polynomial, .a = 2}, {.kind = aging::hinge, .a = 10, .b = 2},
-      {.kind = aging::constant}};
+      {.kind = decay::polynomial, .a = 0.5}, {.kind = decay::polynomial, .a = 2}, {.kind = decay::hinge, .a = 10, .b = 2},
+      {.kind = decay::constant}};
   for (const auto& s : functions) {
     const auto sent = sample<T>(values, 6, d, 21);
     const std::size_t step = strided ? 3 : 1, shape[] = {d};
@@ -236,7 +236,7 @@ TEST_CASE("parameters that are impossible") {
   std::vector<float> x = {1}, y = {2};
   for (const double alpha : {0.0, -0.1, 1.1, std::bit_cast<double>(0x7ff8000000000000u)})
     CHECK(fully_async(x, {.alpha = alpha}).try_receive("a", 0, y, x) == errc::bad_parameter);
-  CHECK(fully_async(x, {.staleness = {.kind = aging::polynomial}}).try_receive("a", 0, y, x) == errc::bad_parameter);
+  CHECK(fully_async(x, {.staleness = {.kind = decay::polynomial}}).try_receive("a", 0, y, x) == errc::bad_parameter);
   CHECK(x[0] == 1);
   CHECK(fully_async(x).weight(0) == 0.6);
   CHECK(fully_async(x).weight(1) == 0);

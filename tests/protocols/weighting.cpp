@@ -13,7 +13,7 @@
 #include "support/exponentials.hpp"
 
 using namespace numeric;
-using fedagg::aging;
+using fedagg::decay;
 using fedagg::errc;
 using fedagg::loss_form;
 using fedagg::loss_weighting;
@@ -148,11 +148,11 @@ TEST_CASE("weights by age") {
   standard_mode();
   const std::vector<std::uint64_t> ages{0, 3, 8};
   CHECK(fedagg::staleness_weights({}, ages) == vector{1, 0.5, 1.0 / 3});
-  CHECK(fedagg::staleness_weights({.kind = aging::hinge, .a = 1, .b = 3}, ages) == vector{1, 1, 1.0 / 6});
+  CHECK(fedagg::staleness_weights({.kind = decay::hinge, .a = 1, .b = 3}, ages) == vector{1, 1, 1.0 / 6});
   vector out(3, 7);
-  CHECK(fedagg::try_staleness_weights({.kind = aging::polynomial}, ages, out) == errc::bad_parameter);
+  CHECK(fedagg::try_staleness_weights({.kind = decay::polynomial}, ages, out) == errc::bad_parameter);
   CHECK(fedagg::try_staleness_weights({}, std::vector<std::uint64_t>{1}, out) == errc::weight_count);
-  CHECK(fedagg::try_staleness_weights({.kind = aging::polynomial, .a = 1e15}, std::vector<std::uint64_t>{5, 6, 7}, out) ==
+  CHECK(fedagg::try_staleness_weights({.kind = decay::polynomial, .a = 1e15}, std::vector<std::uint64_t>{5, 6, 7}, out) ==
         errc::zero_weight_sum);
   CHECK(out == vector{7, 7, 7});
 }

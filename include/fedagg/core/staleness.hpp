@@ -11,21 +11,21 @@
 namespace fedagg::inline FEDAGG_ABI {
 
 /// How an update's weight falls with its age.
-enum class aging : std::uint8_t {
+enum class decay : std::uint8_t {
   constant,            ///< 1
   inverse_square_root, ///< 1 / sqrt(1 + age), as FedBuff
   polynomial,          ///< (1 + age)^-a, as FedAsync
   hinge,               ///< 1 up to age b, then 1 / (1 + a (age - b)), as FedAsync
 };
 
-inline constexpr const char* aging_names[] = {"constant", "inverse_square_root", "polynomial", "hinge"};
-constexpr name_list value_names(aging) noexcept { return {aging_names, 4}; }
+inline constexpr const char* decay_names[] = {"constant", "inverse_square_root", "polynomial", "hinge"};
+constexpr name_list value_names(decay) noexcept { return {decay_names, 4}; }
 
 /// What an update counts that started from a model `age` versions old: 1 if it is fresh, less the older it is, never
 /// negative. FedBuff (Nguyen et al. 2022, arXiv:2106.06639), FedAsync (Xie et al. 2019, arXiv:1903.03934). The same
 /// bits on every machine.
 struct staleness {
-  aging kind = aging::inverse_square_root;
+  decay kind = decay::inverse_square_root;
   double a = unset; ///< of polynomial (0.5 in the paper) and hinge (10)
   double b = unset; ///< of hinge (4): as old is still fresh
 
@@ -38,8 +38,8 @@ struct staleness {
 
   /// `bad_parameter` unless the kind's parameters are given and in range.
   constexpr errc status() const noexcept {
-    if (kind > aging::hinge) return errc::bad_parameter;
-    const bool needs_a = kind == aging::polynomial || kind == aging::hinge, needs_b = kind == aging::hinge;
+    if (kind > decay::hinge) return errc::bad_parameter;
+    const bool needs_a = kind == decay::polynomial || kind == decay::hinge, needs_b = kind == decay::hinge;
     const auto good = [](double x) { return is_finite(x) && x >= 0 && x <= any_count; };
     return (needs_a && !good(a)) || (needs_b && !good(b)) ? errc::bad_parameter : errc::ok;
   }
@@ -49,13 +49,13 @@ struct staleness {
     if (status() != errc::ok) return 0;
     const double versions = detail::plus(static_cast<double>(age), 1);
     switch (kind) {
-    case aging::constant:
+    case decay::constant:
       break;
-    case aging::inverse_square_root:
+    case decay::inverse_square_root:
       return detail::quotient(1, detail::square_root(versions));
-    case aging::polynomial:
+    case decay::polynomial:
       return a == 1 ? detail::quotient(1, versions) : detail::power(versions, -a);
-    case aging::hinge:
+    case decay::hinge:
       if (!(static_cast<double>(age) > b)) break;
       return detail::quotient(1, detail::plus(1, detail::times(a, detail::plus(static_cast<double>(age), -b))));
     }

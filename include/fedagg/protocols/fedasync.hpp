@@ -28,7 +28,7 @@ namespace fedagg::inline FEDAGG_ABI {
 struct fedasync {
   double alpha = 0.6;               ///< what a fresh model counts against the server's
   std::uint64_t max_staleness = 16; ///< versions that a model may be behind
-  fedagg::staleness staleness = {.kind = aging::polynomial, .a = 0.5};
+  fedagg::staleness staleness = {.kind = decay::polynomial, .a = 0.5};
 
   static constexpr const char* name = "fedasync";
   static constexpr auto fields() {

@@ -38,7 +38,7 @@ public:
     try {
 #endif
       std::size_t n = 0;
-      for (const std::string_view id : ids) n += 1 + 0 * id.size();
+      for ([[maybe_unused]] const std::string_view id : ids) ++n;
       if (models_.size() < n) models_.resize(n);
 #if FEDAGG_EXCEPTIONS
     } catch (...) {
@@ -51,10 +51,11 @@ public:
     return try_begin<std::initializer_list<std::string_view>>(plan, ids);
   }
 
-  /// Takes a client's model, whose memory must live until the round is finished. What is wrong with it is returned and
-  /// noted: `stale_client` or `value_range` for another round, `unknown_client`, `duplicate_client` (the first counts),
-  /// `late_client`, `round_closed`, `invalid_weight`, `client_layout`, `non_finite`, `integer_range`. A client whose
-  /// update was refused for its contents may send another one. One read of the model.
+  /// Takes a client's model, whose memory (and tensors' names) must live until the round is finished. What is wrong
+  /// with it is returned and noted: `stale_client` or `value_range` for another round, `unknown_client`,
+  /// `duplicate_client` (the first counts), `late_client`, `round_closed`, `invalid_weight`, `client_layout`,
+  /// `non_finite`, `integer_range`. A client whose update was refused for its contents may send another one. One read
+  /// of the model.
   [[nodiscard]] errc try_receive(const delivery& from, const model_view& model, executor_ref executor = {}) noexcept {
     std::size_t who = 0;
     if (const errc rc = book_.admit(from, who); rc != errc::ok) return rc;
