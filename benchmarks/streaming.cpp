@@ -167,7 +167,10 @@ void take_turns(int turns, clockid_t clock, const std::array<std::function<void(
                 std::array<double, N>& best) {
   best.fill(1e300);
   for (int k = 0; k < turns; ++k)
-    for (std::size_t i = 0; i < N; ++i) best[i] = std::min(best[i], seconds_of(each[i], clock));
+    for (std::size_t i = 0; i < N; ++i) {
+      each[i](); // its sums are in the cache, if they fit
+      best[i] = std::min(best[i], seconds_of(each[i], clock));
+    }
 }
 
 void measure(std::size_t d, int rounds, std::vector<row>& rows) {
@@ -176,27 +179,35 @@ void measure(std::size_t d, int rounds, std::vector<row>& rows) {
   const fedagg::model_view layout = f.view(0);
   // Room for all that will be added.
   const auto how = fedagg::fixed_point::finest(64, 128, 100000);
-  fedagg::mean_accumulator plain(layout), looked_at(layout);
+  fedagg::mean_accumulator plain(layout);
   fedagg::fixed_point_accumulator fixed(layout, how);
   fedagg::binned_accumulator binned(layout);
+  using fedagg::client_check;
   const std::string suffix = " d=" + std::to_string(d);
-  const std::array<std::function<void()>, 5> one{[&] { f.add(); }, [&] { f.absorb(plain); },
-                                                 [&] { f.absorb(looked_at, {}, fedagg::client_check::done); },
-                                                 [&] { f.absorb(fixed); }, [&] { f.absorb(binned); }};
-  row mean{"mean_accumulator / loop" + suffix, {}, ">=", 0.90};
-  row done{"mean_accumulator, client_check::done / loop" + suffix, {}, ">=", 0.90};
-  row point{"time of fixed_point_accumulator / mean's" + suffix, {}, "<=", 1.3};
-  row bins{"time of binned_accumulator / mean's" + suffix, {}, "", 0};
-  std::array<double, 5> t{};
+  const std::array<std::function<void()>, 6> one{[&] { f.add(); },
+                                                 [&] { f.absorb(plain); },
+                                                 [&] { f.absorb(plain, {}, client_check::fused); },
+                                                 [&] { f.absorb(plain, {}, client_check::done); },
+                                                 [&] { f.absorb(fixed); },
+                                                 [&] { f.absorb(binned); }};
+  row here{"mean, client_check::here / loop" + suffix, {}, "", 0};
+  row fused{"mean, client_check::fused / loop" + suffix, {}, ">=", 0.90};
+  row done{"mean, client_check::done / loop" + suffix, {}, ">=", 0.90};
+  row point{"fixed point / loop" + suffix, {}, ">=", 0.90};
+  row point_time{"time of fixed point / mean's, client_check::fused" + suffix, {}, "<=", 1.3};
+  row bins_time{"time of bins / mean's, client_check::fused" + suffix, {}, "", 0};
+  std::array<double, 6> t{};
   take_turns(1, alone, one, t);
   for (int round = 0; round < rounds; ++round) {
     take_turns(3, alone, one, t);
-    mean.samples.push_back(t[0] / t[1]);
-    done.samples.push_back(t[0] / t[2]);
-    point.samples.push_back(t[3] / t[1]);
-    bins.samples.push_back(t[4] / t[1]);
+    here.samples.push_back(t[0] / t[1]);
+    fused.samples.push_back(t[0] / t[2]);
+    done.samples.push_back(t[0] / t[3]);
+    point.samples.push_back(t[0] / t[4]);
+    point_time.samples.push_back(t[4] / t[2]);
+    bins_time.samples.push_back(t[5] / t[2]);
   }
-  rows.insert(rows.end(), {mean, done, point, bins});
+  rows.insert(rows.end(), {here, fused, done, point, point_time, bins_time});
   if (std::thread::hardware_concurrency() < 2) return;
 
   fedagg::thread_pool pool(2);
@@ -206,25 +217,28 @@ void measure(std::size_t d, int rounds, std::vector<row>& rows) {
       for (std::size_t i = k; i < n; i += 2) require(sums.try_absorb(f.view(i), 100));
     });
   };
-  const std::array<std::function<void()>, 8> two{
-      [&] { f.add(); },        [&] { f.add(pool); },     [&] { f.absorb(plain); },       [&] { f.absorb(plain, pool); },
-      [&] { at_once(plain); }, [&] { f.absorb(fixed); }, [&] { f.absorb(fixed, pool); }, [&] { at_once(fixed); }};
-  row shared{"two threads, a client at a time, mean / loop" + suffix, {}, ">=", 0.95};
-  row split{"two threads, a client each, mean / loop" + suffix, {}, ">=", 0.95};
-  row shared_fixed{"two threads, a client at a time, fixed / loop" + suffix, {}, ">=", 0.95};
-  row split_fixed{"two threads, a client each, fixed / loop" + suffix, {}, ">=", 0.95};
+  const std::array<std::function<void()>, 8> two{[&] { f.add(); },
+                                                 [&] { f.add(pool); },
+                                                 [&] { f.absorb(plain, {}, client_check::fused); },
+                                                 [&] { f.absorb(plain, pool, client_check::fused); },
+                                                 [&] { f.absorb(plain); },
+                                                 [&] { at_once(plain); },
+                                                 [&] { f.absorb(fixed); },
+                                                 [&] { at_once(fixed); }};
   row loop{"two threads, the loop's own speed-up" + suffix, {}, "", 0};
+  row shared{"two threads share a client, mean, client_check::fused" + suffix, {}, ">=", 0.95};
+  row split{"two threads, a client each, mean, client_check::here" + suffix, {}, ">=", 0.95};
+  row split_fixed{"two threads, a client each, fixed point" + suffix, {}, ">=", 0.95};
   std::array<double, 8> s{};
   for (int round = 0; round < rounds; ++round) {
     take_turns(3, together, two, s);
     const double own = s[0] / s[1];
     loop.samples.push_back(own);
     shared.samples.push_back(s[2] / s[3] / own);
-    split.samples.push_back(s[2] / s[4] / own);
-    shared_fixed.samples.push_back(s[5] / s[6] / own);
-    split_fixed.samples.push_back(s[5] / s[7] / own);
+    split.samples.push_back(s[4] / s[5] / own);
+    split_fixed.samples.push_back(s[6] / s[7] / own);
   }
-  rows.insert(rows.end(), {loop, shared, split, shared_fixed, split_fixed});
+  rows.insert(rows.end(), {loop, shared, split, split_fixed});
 }
 
 } // namespace

@@ -244,6 +244,85 @@ TEST_CASE("a caller who has looked need not have it done again") {
   CHECK(same_bits(finished<float>(looked, 1000), finished<float>(trusted, 1000)));
 }
 
+namespace {
+
+/// Clients of one kind after the other, some with a value that is not finite: looked at while they are added, they give
+/// the bits that they give when they are looked at before, and a bad one leaves no trace.
+template <class T>
+void check_fused(std::size_t d, bool counts, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  const std::vector<T> layout(d);
+  mean_accumulator before{fedagg::model_view(layout)}, fused = before, shared = before;
+  threads pool{3};
+  for (const kind k : {kind::normal, kind::normal, kind::mixed, kind::large, kind::denormal, kind::zeros, kind::normal}) {
+    // Sums beyond the doubles are not saved.
+    if (std::is_same_v<T, double> && k == kind::large) continue;
+    auto x = sample<T>(k, 1, d, random());
+    const double w = counts ? static_cast<double>(random() % 900 + 1) : 1 + uniform(random) / 3;
+    for (int spoilt = 2; spoilt >= 0; --spoilt) {
+      const std::size_t at = spoilt == 2 ? d - 1 : random() % d;
+      const T good = x.at(0, at);
+      if (spoilt != 0) x.at(0, at) = std::bit_cast<T>(static_cast<typename format<T>::word>(
+                           std::is_same_v<T, fedagg::float16> ? 0x7c00 : static_cast<typename format<T>::word>(-1)));
+      const errc want = spoilt ? errc::non_finite : errc::ok;
+      const auto client = row_of(x, 0);
+      INFO(format<T>::name << " d=" << d << " " << name_of(k) << " counts " << counts << " spoilt " << spoilt);
+      CHECK(before.try_absorb(client, w) == want);
+      CHECK(fused.try_absorb(client, w, {}, fedagg::client_check::fused) == want);
+      CHECK(shared.try_absorb(client, w, pool, fedagg::client_check::fused) == want);
+      x.at(0, at) = good;
+      fedagg_test::memory_archive a, b, c;
+      REQUIRE(a.save(before) == errc::ok);
+      REQUIRE(b.save(fused) == errc::ok);
+      REQUIRE(c.save(shared) == errc::ok);
+      CHECK(a.items == b.items);
+      CHECK(a.items == c.items);
+    }
+  }
+}
+
+} // namespace
+
+TEST_CASE("a client that is looked at while it is added is added as well, or leaves no trace") {
+  for (const bool counts : {true, false}) {
+    for (const std::size_t d : {1u, 7u, 15u, 16u, 17u, 100u, 3000u}) {
+      check_fused<float>(d, counts, d);
+      check_fused<double>(d, counts, d);
+      check_fused<fedagg::float16>(d, counts, d);
+      check_fused<fedagg::bfloat16>(d, counts, d);
+    }
+    check_fused<float>(70000, counts, 1);
+  }
+}
+
+TEST_CASE("integer and strided tensors are looked at while they are added") {
+  std::vector<std::int64_t> steps(1200, 3);
+  std::vector<float> block(2400, 0.1f);
+  const std::size_t shape[] = {1200};
+  const std::ptrdiff_t stride[] = {2};
+  fedagg::model_view model;
+  model.add("steps", steps);
+  model.add("strided", fedagg::tensor_view<const float>(block.data(), shape, stride));
+  mean_accumulator before(model), fused(model);
+  const auto absorb = [&](double w, errc want) {
+    CHECK(before.try_absorb(model, w) == want);
+    CHECK(fused.try_absorb(model, w, {}, fedagg::client_check::fused) == want);
+    fedagg_test::memory_archive a, b;
+    REQUIRE(a.save(before) == errc::ok);
+    REQUIRE(b.save(fused) == errc::ok);
+    CHECK(a.items == b.items);
+  };
+  absorb(0.3, errc::ok);
+  steps[1100] = std::int64_t{1} << 60;
+  absorb(0.3, errc::integer_range);
+  steps[1100] = 5;
+  block[2398] = std::bit_cast<float>(0x7f800000);
+  absorb(7, errc::non_finite);
+  block[2399] = block[2398];
+  block[2398] = -3;
+  absorb(1.7, errc::ok);
+}
+
 TEST_CASE("a broken executor spoils an accumulator for good") {
   const auto x = sample<float>(kind::normal, 1, 100000, 8);
   const auto all = [](std::size_t count, fedagg::task body) {
@@ -273,6 +352,8 @@ TEST_CASE("a saved sum goes on where it was, and a forged one is refused") {
   streams::check_refused(sums, "sums.0", -infinity);
   streams::check_refused(sums, "weight", not_a_number);
   streams::check_refused(sums, "weight", -1.0);
+  streams::check_refused(sums, "clients", UINT64_MAX);
+  streams::check_refused(sums, "clients", std::uint64_t{0});
   // A layout of more memory than there is, without the values.
   streams::check_refused(sums, "layout.extents", std::uint64_t{1} << 50);
   const std::vector<float> other(d + 1);

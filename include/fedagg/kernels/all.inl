@@ -7,6 +7,7 @@
 #include <fedagg/kernels/scan.inl>
 #include <fedagg/kernels/half_sum.inl>
 #include <fedagg/kernels/sum.inl>
+#include <fedagg/kernels/absorb.inl>
 #include <fedagg/kernels/fixed.inl>
 #include <fedagg/kernels/binned.inl>
 #include <fedagg/kernels/square.inl>

@@ -80,7 +80,6 @@ struct binned_kernel<FEDAGG_ISA> {
                                                    std::uint8_t* levels) noexcept {
     const auto factors = s::template fill<double, wide>(factor);
     for (std::size_t j = 0; j < count; j += block) {
-      if (j * sizeof(T) % 64 == 0) FEDAGG_PREFETCH(x + j + sum_ahead / sizeof(T));
       std::int64_t* w = words + j * bin_words;
 #pragma GCC unroll 4
       for (std::size_t k = 0; k < block; k += wide) {

@@ -13,11 +13,7 @@ struct fixed_kernel<FEDAGG_ISA> {
   using wide_f64 = vec<double, wide>;
   using wide_u64 = vec<std::uint64_t, wide>;
 
-  /// Elements between two prefetches: a line of the client's memory, where the registers reach.
-  template <class T>
-  static constexpr std::size_t burst = sizeof(T) == 8  ? 8
-                                       : s::bytes > 16 ? 32 / (sizeof(T) / 2)
-                                                       : 16;
+  static constexpr std::size_t burst = 16;
 
   template <bool TakeBack>
   FEDAGG_TARGET FEDAGG_INLINE static void step(const wide_f64& x, const wide_f64& factor, std::uint64_t room,
@@ -49,12 +45,10 @@ struct fixed_kernel<FEDAGG_ISA> {
     const auto factors = s::template fill<double, wide>(factor);
     auto seen = s::template fill<std::uint64_t, wide>(0);
     std::size_t j = 0;
-    for (; j + burst<T> <= count; j += burst<T>) {
-      FEDAGG_PREFETCH(x + j + sum_ahead / sizeof(T));
+    for (; j + burst <= count; j += burst)
 #pragma GCC unroll 8
-      for (std::size_t k = 0; k < burst<T>; k += wide)
+      for (std::size_t k = 0; k < burst; k += wide)
         step<TakeBack>(c::load_wide(x + j + k), factors, room, acc + j + k, seen);
-    }
     for (; j < count; j += wide)
       step<TakeBack>(c::load_some(x + j, count - j < wide ? count - j : wide), factors, room, acc + j, seen);
     return s::any(seen >> 63);

@@ -21,7 +21,7 @@ struct scan_kernel<FEDAGG_ISA> {
     using words = vec<unsigned_word, width>;
     constexpr auto mask = static_cast<unsigned_word>(exponent);
     // An exponent of all ones carries into the sign.
-    constexpr auto carry = static_cast<unsigned_word>(mask & (~mask + 1u));
+    constexpr auto carry = static_cast<unsigned_word>(exponent & -exponent);
     constexpr std::size_t step = 4 * width, block = 4096 / step * step;
     std::size_t j = 0;
     while (j + step <= count) {

@@ -48,6 +48,8 @@ struct half_sum_kernel;
 template <class Isa>
 struct sum_kernel;
 template <class Isa>
+struct absorb_kernel;
+template <class Isa>
 struct fixed_kernel;
 template <class Isa>
 struct binned_kernel;
@@ -78,6 +80,19 @@ inline constexpr std::size_t sum_streams = 7;
 inline constexpr std::size_t sum_block = 4096;
 inline constexpr std::size_t sum_ahead_few = 1024;
 inline constexpr std::size_t sum_ahead = 4096;
+
+/// Sums as they were before something was added to them.
+struct sum_note {
+  static constexpr std::size_t size = 16;
+  double* place = nullptr;
+  double was[size] = {};
+  void restore() const noexcept { std::memcpy(place, was, sizeof was); }
+};
+struct sum_notes {
+  sum_note* first = nullptr;
+  std::size_t room = 0;
+  std::size_t used = 0;
+};
 
 /// Which group of clients is summed: the first starts from zero, the last ends in the output.
 struct sum_step {

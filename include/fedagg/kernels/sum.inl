@@ -262,25 +262,6 @@ struct sum_kernel<FEDAGG_ISA> {
       if (scan_kernel<FEDAGG_ISA>::non_finite(tile + e.index * mixed_tile, count)) return saw_non_finite;
     return saw_overflow;
   }
-
-  /// acc[0..count) += a x[0..count), the streaming form; acc has room for a whole vector at its end.
-  template <class T>
-  FEDAGG_TARGET FEDAGG_NOINLINE static void absorb(const T* x, double a, std::size_t count, double* acc) noexcept {
-    FEDAGG_FP_IN_ORDER
-    const auto factor = s::template fill<double, wide>(a);
-    std::size_t j = 0;
-    for (; j + burst<T> <= count; j += burst<T>) {
-      FEDAGG_PREFETCH(x + j + sum_ahead / sizeof(T));
-#pragma GCC unroll 8
-      for (std::size_t k = 0; k < burst<T>; k += wide)
-        s::store(acc + j + k, FEDAGG_FP_KEEP(s::template load<wide_f64>(acc + j + k) +
-                                             FEDAGG_FP_KEEP(factor * c::load_wide(x + j + k))));
-    }
-    for (; j < count; j += wide) {
-      const wide_f64 rest = c::load_some(x + j, count - j < wide ? count - j : wide);
-      s::store(acc + j, FEDAGG_FP_KEEP(s::template load<wide_f64>(acc + j) + FEDAGG_FP_KEEP(factor * rest)));
-    }
-  }
 };
 
 } // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include <fedagg/passes/accumulator/basic.hpp>
@@ -18,6 +19,7 @@ public:
   static constexpr const char* kind = "mean_accumulator";
   static constexpr unsigned version = 1;
   static constexpr bool takes_back = false;
+  static constexpr bool notes = true;
   struct settings {};
   using term = double;
   using divisor = double;
@@ -27,7 +29,10 @@ public:
 
   settings how() const noexcept { return {}; }
   errc status() const noexcept { return errc::ok; }
-  void resize(std::size_t size) { sums_.assign(size, 0.0); }
+  void resize(std::size_t size) {
+    sums_.assign(size, 0.0);
+    make_paper();
+  }
   void clear() noexcept {
     for (double& x : sums_) x = 0;
     weight_ = 0;
@@ -37,8 +42,9 @@ public:
     t = weight;
     return errc::ok;
   }
+  errc fits(term t) const noexcept { return is_finite(weight_ + t) ? errc::ok : errc::overflow; }
   errc enter(term t, std::uint64_t) noexcept {
-    if (!is_finite(weight_ + t)) return errc::overflow;
+    if (const errc rc = fits(t); rc != errc::ok) return rc;
     weight_ += t;
     return errc::ok;
   }
@@ -50,10 +56,32 @@ public:
   errc add(term t, const any_tensor& view, std::size_t begin, std::size_t end, std::size_t first) noexcept {
     for_each_part(view, begin, end, [&](const auto* x, std::size_t count, std::size_t at) {
       on_active_isa(
-          [&](auto tag) { sum_kernel<decltype(tag)>::absorb(x, t, count, sums_.data() + first + (at - begin)); });
+          [&](auto tag) { absorb_kernel<decltype(tag)>::absorb(x, t, count, sums_.data() + first + (at - begin)); });
     });
     return errc::ok;
   }
+
+  /// The same until the notes are full or something is not finite (`bad`); returns how many elements were added.
+  std::size_t add_noting(term t, const any_tensor& view, std::size_t begin, std::size_t end, std::size_t first,
+                         sum_notes& into, bool& bad) noexcept {
+    std::size_t done = 0;
+    bool going = true;
+    const bool exact = for_each_part(view, begin, end, [&](const auto* x, std::size_t count, std::size_t at) {
+      if (!going) return;
+      const std::size_t added = on_active_isa([&](auto tag) {
+        return absorb_kernel<decltype(tag)>::absorb_noting(x, t, count, sums_.data() + first + (at - begin), into, bad);
+      });
+      done += added;
+      going = added == count;
+    });
+    bad = bad || !exact;
+    return done;
+  }
+  void take_back(term t, const any_tensor& view, std::size_t begin, std::size_t end, std::size_t first) noexcept {
+    add(-t, view, begin, end, first);
+  }
+  /// Room for notes on one sum in 256.
+  std::span<sum_note> paper() noexcept { return paper_; }
 
   errc join(const double_sums& other, std::uint64_t clients) noexcept { return enter(other.weight_, clients); }
   void merge(const double_sums& other, std::size_t first, std::size_t count) noexcept {
@@ -77,15 +105,18 @@ public:
     if (!a.loading() && !finite()) return errc::overflow;
     if (const errc rc = a.value("weight", weight_); rc != errc::ok) return rc;
     if (const errc rc = archive_sums(a, "sums", places, 1, 1, sums_); rc != errc::ok) return rc;
+    if (a.loading()) make_paper();
     return finite() && detail::valid_weight(weight_) ? errc::ok : errc::file_format;
   }
 
 private:
+  void make_paper() { paper_.resize(sums_.size() / (256 * sum_note::size) + 64); }
   bool finite() const noexcept {
     return !on_active_isa([&](auto tag) { return scan_kernel<decltype(tag)>::non_finite(sums_.data(), sums_.size()); });
   }
 
   std::vector<double> sums_;
+  std::vector<sum_note> paper_;
   double weight_ = 0;
 };
 

@@ -21,6 +21,7 @@ public:
   static constexpr const char* kind = "binned_accumulator";
   static constexpr unsigned version = 1;
   static constexpr bool takes_back = false; // digits that a hostile value pushes out do not come back
+  static constexpr bool notes = false;
   struct settings {};
   using term = double;
   using divisor = scaled_double;

@@ -85,6 +85,7 @@ public:
   static constexpr const char* kind = "fixed_point_accumulator";
   static constexpr unsigned version = 1;
   static constexpr bool takes_back = true;
+  static constexpr bool notes = false;
   using settings = fixed_point;
   using divisor = scaled_double;
 

@@ -13,6 +13,7 @@
 #include <fedagg/core/weighting.hpp>
 #include <fedagg/kernels/fp_guard.hpp>
 #include <fedagg/passes/accumulator/elements.hpp>
+#include <fedagg/passes/accumulator/fused.hpp>
 #include <fedagg/passes/accumulator/places.hpp>
 #include <fedagg/passes/accumulator/shards.hpp>
 
@@ -20,8 +21,9 @@ namespace fedagg::inline FEDAGG_ABI {
 
 /// Who has looked for NaN and Inf in a client before it is added.
 enum class client_check : unsigned char {
-  here, ///< nobody: the call does
-  done, ///< the caller, say while the bytes arrived: one read of the client is saved, and a NaN would spoil the sums
+  here,  ///< nobody: the call does, before it adds
+  fused, ///< nobody: the call does, while it adds. One read instead of two, for a caller who has the accumulator alone
+  done,  ///< the caller, say while the bytes arrived: one read, and a NaN would spoil the sums
 };
 
 } // namespace fedagg::inline FEDAGG_ABI
@@ -65,6 +67,9 @@ public:
     if (!detail::valid_weight(weight)) return errc::invalid_weight;
     typename Sums::term term{};
     if (const errc rc = sums_.weigh(weight, term); rc != errc::ok) return rc;
+    if constexpr (Sums::notes) {
+      if (check == client_check::fused) return absorb_alone(client, term, executor);
+    }
     const std::size_t start = shards_.start();
     // The first tensor at fault decides, whichever thread comes first.
     constexpr std::size_t none = static_cast<std::size_t>(-1), reasons = 64;
@@ -72,7 +77,7 @@ public:
     const auto note = [&found](std::size_t tensor, errc rc) {
       if (rc != errc::ok) detail::lower_to(found, tensor * reasons + static_cast<std::size_t>(rc));
     };
-    if (!Sums::takes_back && check == client_check::here) {
+    if (!Sums::takes_back && check != client_check::done) {
       const errc looked = shards_.template each<false>(executor, start, [&](std::size_t index) {
         const auto t = places_.at(index);
         note(t.tensor, sums_.look(term, client.entries()[t.tensor].tensor, t.begin, t.end));
@@ -180,16 +185,21 @@ public:
     if (const errc rc = a.layout("layout", layout); rc != errc::ok) return rc;
     if (const errc rc = a.value("clients", clients_); rc != errc::ok) return rc;
     if (a.loading()) {
+      if (clients_ > most_clients) return errc::file_format;
       if (!fresh && !(layout == places_.layout())) return errc::state_mismatch;
       places_ = impl::sum_places(std::move(layout));
       if (places_.status() != errc::ok) return errc::file_format;
     }
     if (const errc rc = sums_.archive(a, places_, clients_, fresh); rc != errc::ok) return rc;
-    if (a.loading()) shards_.resize(places_.tiles());
+    if (!a.loading()) return errc::ok;
+    if (clients_ == 0 && sums_.weight() > 0) return errc::file_format;
+    shards_.resize(places_.tiles());
     return errc::ok;
   }
 
 private:
+  static constexpr std::uint64_t most_clients = std::uint64_t{1} << 53;
+
   static void require(errc rc) {
     if (rc != errc::ok) impl::raise(rc);
   }
@@ -205,6 +215,13 @@ private:
     if (const errc rc = sums_.enter(term, clients_ + 1); rc != errc::ok) return rc;
     detail::relaxed_store(clients_, clients_ + 1);
     return errc::ok;
+  }
+
+  errc absorb_alone(const model_view& client, const typename Sums::term& term, executor_ref executor) noexcept {
+    if (const errc rc = sums_.fits(term); rc != errc::ok) return rc;
+    bool spoilt = false;
+    const errc rc = impl::add_fused(places_, sums_, term, client, executor, sums_.paper(), spoilt);
+    return spoilt ? spoil(rc) : rc != errc::ok ? rc : count(term);
   }
 
   errc admit(const mutable_model_view& out) const noexcept {

@@ -35,6 +35,35 @@ private:
   unsigned char& flag_;
 };
 
+/// Runs f(index) for every index below count, each in the standard floating-point mode. `executor_failed` if the
+/// executor threw, or did not run each once.
+template <class F>
+errc run_tasks(executor_ref executor, std::size_t count, const F& f) noexcept {
+  struct loop {
+    const F& f;
+    std::size_t count;
+    std::size_t done = 0;
+  } l{f, count};
+  const task one(&l, [](void* context, std::size_t index) noexcept {
+    auto& in = *static_cast<loop*>(context);
+    if (index < in.count) {
+      const fp_guard guard;
+      in.f(index);
+    }
+    detail::fetch_add(in.done, detail::ticket(index));
+  });
+#if FEDAGG_EXCEPTIONS
+  try {
+    executor(count, one);
+  } catch (...) {
+    return errc::executor_failed;
+  }
+#else
+  executor(count, one);
+#endif
+  return l.done == detail::all_tickets(count) ? errc::ok : errc::executor_failed;
+}
+
 /// The tiles of an accumulator, each with a flag that whoever adds to it holds.
 class sum_shards {
 public:
@@ -49,41 +78,18 @@ public:
   }
 
   /// Runs f(tile) for every tile, from `start` on and around; with `Exclusive` nobody else has that tile meanwhile.
-  /// `executor_failed` if it threw, or did not run each once.
   template <bool Exclusive, class F>
   errc each(executor_ref executor, std::size_t start, const F& f) noexcept {
-    struct loop {
-      sum_shards& self;
-      const F& f;
-      std::size_t start;
-      std::size_t done = 0;
-    } l{*this, f, start};
-    const std::size_t tiles = busy_.size();
-    const task one(&l, [](void* context, std::size_t index) noexcept {
-      auto& in = *static_cast<loop*>(context);
-      const std::size_t count = in.self.busy_.size();
-      if (index < count) {
-        const fp_guard guard;
-        const std::size_t tile = in.start < count - index ? in.start + index : in.start - (count - index);
-        if constexpr (Exclusive) {
-          const flag_guard held(in.self.busy_[tile]);
-          in.f(tile);
-        } else {
-          in.f(tile);
-        }
+    const std::size_t count = busy_.size();
+    return run_tasks(executor, count, [&](std::size_t index) {
+      const std::size_t tile = start < count - index ? start + index : start - (count - index);
+      if constexpr (Exclusive) {
+        const flag_guard held(busy_[tile]);
+        f(tile);
+      } else {
+        f(tile);
       }
-      detail::fetch_add(in.done, detail::ticket(index));
     });
-#if FEDAGG_EXCEPTIONS
-    try {
-      executor(tiles, one);
-    } catch (...) {
-      return errc::executor_failed;
-    }
-#else
-    executor(tiles, one);
-#endif
-    return l.done == detail::all_tickets(tiles) ? errc::ok : errc::executor_failed;
   }
 
 private:
