@@ -63,7 +63,7 @@ nlohmann::json as_json(const results& r, const plan& how) {
   nlohmann::json j{{"seed", how.seed}, {"rounds", how.rounds}, {"central", r.central}};
   for (std::size_t h = 0; h < sites.size(); ++h) j["alone"][sites[h].name] = r.alone[h];
   for (const run& one : r.runs)
-    j["runs"].push_back({{"rule", name_of(one.how)},
+    j["runs"].push_back({{"strategy", name_of(one.how)},
                          {"conduct", name_of(one.cheat)},
                          {"accuracy", one.accuracy},
                          {"rejections", one.rejections}});
