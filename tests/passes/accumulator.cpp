@@ -218,6 +218,27 @@ TEST_CASE("no client of many at once is lost, doubled or halved") {
   }
 }
 
+TEST_CASE("threads that add to one small tile all the time lose nothing") {
+  const std::vector<float> ones(2000, 1.0f);
+  const fedagg::model_view client(ones);
+  mean_accumulator sums(client);
+  constexpr std::size_t each = 600, count = 3;
+  std::atomic<std::size_t> ready{0}, failed{0};
+  std::vector<std::thread> pool;
+  for (std::size_t t = 0; t < count; ++t)
+    pool.emplace_back([&] {
+      for (++ready; ready < count;) std::this_thread::yield();
+      for (std::size_t i = 0; i < each; ++i) failed += sums.try_absorb(client) != errc::ok;
+    });
+  for (auto& t : pool) t.join();
+  CHECK(failed == 0);
+  CHECK(sums.clients() == count * each);
+  CHECK(sums.weight() == count * each);
+  std::vector<float> out(ones.size());
+  REQUIRE(sums.try_finish(out, 1) == errc::ok);
+  CHECK(out == std::vector<float>(ones.size(), static_cast<float>(count * each)));
+}
+
 TEST_CASE("the sum can be divided by what the caller says") {
   const std::vector<float> a{1, 2, -8}, b{3, 4, 16};
   std::vector<float> out(3);

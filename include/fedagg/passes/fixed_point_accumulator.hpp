@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <fedagg/core/weighting.hpp>
 #include <fedagg/kernels/binned.hpp>
 #include <fedagg/passes/accumulator/basic.hpp>
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 
+#include <fedagg/kernels/simd.hpp>
 #include <fedagg/passes/accumulator/places.hpp>
 #include <fedagg/passes/accumulator/shards.hpp>
 
