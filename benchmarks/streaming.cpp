@@ -211,12 +211,8 @@ void measure(std::size_t d, int rounds, std::vector<row>& rows) {
   if (std::thread::hardware_concurrency() < 2) return;
 
   fedagg::thread_pool pool(2);
-  // Half of the clients each, at once.
-  const auto at_once = [&](auto& sums) {
-    pool(2, [&](std::size_t k) {
-      for (std::size_t i = k; i < n; i += 2) require(sums.try_absorb(f.view(i), 100));
-    });
-  };
+  // A client each, at once; who is done takes the next.
+  const auto at_once = [&](auto& sums) { pool(n, [&](std::size_t i) { require(sums.try_absorb(f.view(i), 100)); }); };
   const std::array<std::function<void()>, 8> two{[&] { f.add(); },
                                                  [&] { f.add(pool); },
                                                  [&] { f.absorb(plain, {}, client_check::fused); },
