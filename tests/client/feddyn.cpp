@@ -47,7 +47,7 @@ void check_bits(std::size_t d) {
       wrong += bits_of(gradient[j]) != bits_of(stored<W>(kept(rest + pull)));
       g_k[j] = stored<C>(kept(value(g_k[j]) - pull));
     }
-    CHECK(std::memcmp(g_k.data(), values<C>(own).data(), d * sizeof(C)) == 0);
+    CHECK((d == 0 || std::memcmp(g_k.data(), values<C>(own).data(), d * sizeof(C)) == 0));
   }
   CHECK(wrong == 0);
 }

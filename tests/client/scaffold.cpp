@@ -36,7 +36,7 @@ void check_bits(std::size_t d) {
   std::vector<C> c_i(d);
   const auto compare = [&](const char* what) {
     INFO(what << " " << d);
-    CHECK(std::memcmp(c_i.data(), values<C>(own).data(), d * sizeof(C)) == 0);
+    CHECK((d == 0 || std::memcmp(c_i.data(), values<C>(own).data(), d * sizeof(C)) == 0));
   };
   std::size_t wrong = 0;
   const auto call = [&](auto&& f) {
