@@ -33,8 +33,8 @@ struct proximal_term {
     impl::checked(how, [&](const auto& own) { return try_add_gradient(model, global, gradient, own); });
   }
 
-  /// mu/2 |w - w_t|^2, within d / 16 2^-53 of it, d coordinates. One pass. Refused as `try_add_gradient`; `overflow` if
-  /// it leaves the range of double. `value` is untouched then.
+  /// mu/2 |w - w_t|^2, within (d / 16 + 4) 2^-53 of it, relatively, d coordinates. One pass. Refused as
+  /// `try_add_gradient`; `overflow` if it leaves the range of double. `value` is untouched then.
   [[nodiscard]] errc try_value(const model_view& model, const model_view& global, double& value,
                                const stream_options& how = {}) const noexcept {
     if (!impl::is_not_negative(mu)) return errc::bad_parameter;
