@@ -382,9 +382,27 @@ TEST_CASE("a saved sum goes on where it was, and a forged one is refused") {
   REQUIRE(archive.save(sums) == errc::ok);
   mean_accumulator wrong{fedagg::model_view(other)};
   CHECK(archive.load(wrong) == errc::state_mismatch);
-  // Sums that have overflowed are worth nothing.
-  const std::vector<double> large{1e308};
-  mean_accumulator over{fedagg::model_view(large)};
-  REQUIRE(over.try_absorb(large, 10) == errc::ok);
-  CHECK(archive.save(over) == errc::overflow);
+}
+
+TEST_CASE("no client brings the sums near the end of the doubles") {
+  const std::vector<double> large{1, 0x1p+1000}, larger{1, -0x1p+1001}, infinite{1, std::bit_cast<double>(0x7ff0000000000000)};
+  const std::vector<float> narrow{3e38f, 1};
+  for (const auto check : {fedagg::client_check::here, fedagg::client_check::fused}) {
+    mean_accumulator sum{fedagg::model_view(large)};
+    REQUIRE(sum.try_absorb(large, 1, {}, check) == errc::ok);
+    CHECK(sum.try_absorb(large, 1.5, {}, check) == errc::client_range);
+    CHECK(sum.try_absorb(larger, 1, {}, check) == errc::client_range);
+    CHECK(sum.try_absorb(infinite, 0x1p-1000, {}, check) == errc::non_finite);
+    CHECK(sum.try_absorb(larger, 0.5, {}, check) == errc::ok);
+    CHECK(sum.try_absorb(larger, 0, {}, check) == errc::ok);
+    CHECK(sum.clients() == 3);
+    std::vector<double> out(2);
+    REQUIRE(sum.try_finish(out) == errc::ok);
+    CHECK(out == std::vector<double>{1, 0});
+    // Weights that would take floats there.
+    mean_accumulator floats{fedagg::model_view(narrow)};
+    CHECK(floats.try_absorb(narrow, 0x1p+801, {}, check) == errc::client_range);
+    CHECK(floats.try_absorb(narrow, 0x1p+800, {}, check) == errc::ok);
+    CHECK(floats.clients() == 1);
+  }
 }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
@@ -41,7 +42,7 @@ public:
 
   errc weigh(double weight, term& t) const noexcept {
     t = weight;
-    return errc::ok;
+    return weight > largest_weight ? errc::client_range : errc::ok;
   }
   errc fits(term t) const noexcept { return is_finite(weight_ + t) ? errc::ok : errc::overflow; }
   errc enter(term t, std::uint64_t) noexcept {
@@ -50,8 +51,12 @@ public:
     return errc::ok;
   }
 
-  errc look(term, const any_tensor& view, std::size_t begin, std::size_t end) const noexcept {
-    return look_for_non_finite(view, begin, end);
+  errc look(term t, const any_tensor& view, std::size_t begin, std::size_t end) const noexcept {
+    if (const errc rc = look_for_non_finite(view, begin, end); rc != errc::ok || view.type() != dtype::f64) return rc;
+    bool small = true;
+    for_each_part(view, begin, end,
+                  [&](const auto* x, std::size_t count, std::size_t) { small = small && bears(t, x, count); });
+    return small ? errc::ok : errc::client_range;
   }
 
   errc add(term t, const any_tensor& view, std::size_t begin, std::size_t end, std::size_t first) noexcept {
@@ -68,6 +73,9 @@ public:
     std::size_t done = 0;
     bool going = true;
     const bool exact = for_each_part(view, begin, end, [&](const auto* x, std::size_t count, std::size_t at) {
+      if (!going) return;
+      bad = bad || !bears(t, x, count);
+      going = !bad;
       if (!going) return;
       const std::size_t added = on_active_isa([&](auto tag) {
         return absorb_kernel<decltype(tag)>::absorb_noting(x, t, count, sums_.data() + first + (at - begin), into, bad);
@@ -111,6 +119,27 @@ public:
   }
 
 private:
+  // No client may bring the sums near the end of the doubles, where one would spoil them for all: |w x| of a value is
+  // at most 2^1000, so that 2^23 clients do not reach it.
+  static constexpr double largest_weight = 0x1p+800, largest_product = 0x1p+1000;
+  template <class T>
+  static bool bears(term, const T*, std::size_t) noexcept {
+    return true; // of a type below 2^128
+  }
+  static bool bears(term t, const double* x, std::size_t count) noexcept {
+    // Of magnitudes as integers, which have the same order; a quotient beyond all doubles bears them all.
+    const double limit = largest_product / t;
+    std::int64_t most = 0, largest = 0;
+    std::memcpy(&most, &limit, sizeof most);
+    for (std::size_t i = 0; i < count; ++i) {
+      std::int64_t word = 0;
+      std::memcpy(&word, x + i, sizeof word);
+      word &= INT64_MAX;
+      largest = word > largest ? word : largest;
+    }
+    return largest <= most;
+  }
+
   void make_paper() { paper_.resize(sums_.size() / (256 * sum_note::size) + 64); }
   bool finite() const noexcept {
     return !on_active_isa([&](auto tag) { return scan_kernel<decltype(tag)>::non_finite(sums_.data(), sums_.size()); });
