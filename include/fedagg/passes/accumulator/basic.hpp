@@ -57,8 +57,8 @@ public:
     shards_.resize(places_.tiles());
   }
 
-  /// Adds a client, or nothing of it: `client_layout`, `invalid_weight`, `non_finite`, `integer_range`, `client_range`, `value_range`
-  /// or `overflow` if it cannot be used. O(d).
+  /// Adds a client, or nothing of it: `client_layout`, `invalid_weight`, `non_finite`, `integer_range`, `client_range`,
+  /// `value_range` or `overflow` if it cannot be used. O(d).
   [[nodiscard]] errc try_absorb(const model_view& client, double weight = 1, executor_ref executor = {},
                                 client_check check = client_check::here) noexcept {
     if (const errc rc = status(); rc != errc::ok) return rc;

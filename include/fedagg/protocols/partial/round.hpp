@@ -182,7 +182,7 @@ private:
   /// Room for every tensor, one behind the other.
   void make_room() {
     std::size_t bytes = 64;
-    for (const segment& s : b_.segments) bytes += aligned(s.size * size_of(s.type));
+    for (const segment& s : b_.segments.each()) bytes += aligned(s.size * size_of(s.type));
     w_.staged.resize(bytes);
   }
   std::byte* room_of(std::size_t position) noexcept {
