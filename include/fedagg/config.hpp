@@ -3,7 +3,8 @@
 #define FEDAGG_CONFIG_HPP
 
 /// Every macro of the library. A user may define FEDAGG_NO_VECTOR_EXTENSIONS (kernels on plain arrays) and
-/// FEDAGG_NO_MMAP (files are read instead of mapped), the same in all units; all others are set here.
+/// FEDAGG_NO_MMAP (files are read instead of mapped), FEDAGG_NO_TMPFILE (a file has a temporary name while it is
+/// written), the same in all units; all others are set here.
 
 #include <fedagg/version.hpp>
 

@@ -666,15 +666,25 @@ class Atomic(Case):
         with open(self.path("out"), "rb") as file:
             self.old = file.read()
 
-    def temporaries(self):
-        return [name for name in os.listdir(self.dir) if name.endswith(".tmp")]
+    def temporaries(self, process=None):
+        """The unfinished outputs; those without a name only while the process lives."""
+        found = [name for name in os.listdir(self.dir) if name.endswith(".tmp")]
+        try:
+            descriptors = f"/proc/{process.pid}/fd" if process else None
+            for entry in os.listdir(descriptors) if descriptors else []:
+                target = os.readlink(os.path.join(descriptors, entry))
+                if target.startswith(os.path.join(os.path.realpath(self.dir), "#")) and target.endswith(" (deleted)"):
+                    found.append(target)
+        except OSError:
+            pass  # it has ended
+        return found
 
     def stopped(self, number):
         """The exit status after a signal that arrives while the output is being written."""
         for _ in range(10):
             with subprocess.Popen([PROGRAM, "aggregate", "--rule", "median", "--threads", "1", "-o", "out", "s0", "s1", "s2"],
                                   cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-                while not self.temporaries() and process.poll() is None:
+                while not self.temporaries(process) and process.poll() is None:
                     time.sleep(0.0005)
                 process.send_signal(number)
                 error = process.communicate(timeout=60)[1]

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include <csignal>
+#include <cstddef>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fedagg/formats/io/atomic_file.hpp>
 
@@ -20,6 +25,17 @@ namespace {
 unsigned mode_of(const std::string& path) {
   struct stat about = {};
   return ::stat(path.c_str(), &about) == 0 ? about.st_mode & 07777 : 0;
+}
+
+/// Whether files have a temporary name here while they are written.
+bool with_names([[maybe_unused]] const folder& here) {
+#if defined(O_TMPFILE) && !defined(FEDAGG_NO_TMPFILE)
+  const int descriptor = ::open(here.path().c_str(), O_RDWR | O_TMPFILE, 0600);
+  if (descriptor >= 0) ::close(descriptor);
+  return descriptor < 0;
+#else
+  return true;
+#endif
 }
 
 } // namespace
@@ -48,7 +64,7 @@ TEST_CASE("without a commit the old file stays and the temporary goes") {
     atomic_file file;
     REQUIRE(atomic_file::try_create(here / "f", 3, file, error) == errc::ok);
     std::memcpy(file.bytes().data(), "new", 3);
-    CHECK(here.entries() == 2);
+    CHECK(here.entries() == (with_names(here) ? 2 : 1));
     CHECK(get(here / "f") == "old");
     atomic_file moved = std::move(file);
     CHECK(moved.bytes().size() == 3);
@@ -174,6 +190,38 @@ TEST_CASE("no room for the bytes is an error before the first one is written") {
   CHECK_THAT(error.text(), Catch::Contains("cannot reserve"));
   CHECK(get(here / "f") == "old");
   CHECK(here.entries() == 1);
+}
+
+TEST_CASE("a process that is killed leaves the old file, and nothing else where files need no name") {
+  folder here;
+  put(here / "f", "old");
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    file_error error;
+    atomic_file file;
+    if (atomic_file::try_create(here / "f", 3, file, error) != errc::ok) ::_exit(1);
+    std::memcpy(file.bytes().data(), "new", 3);
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+  CHECK(get(here / "f") == "old");
+  CHECK(here.entries() == (with_names(here) ? 2 : 1));
+}
+
+TEST_CASE("many files are written at once in one folder") {
+  folder here;
+  file_error error;
+  std::vector<atomic_file> files(12);
+  for (std::size_t k = 0; k < files.size(); ++k) {
+    REQUIRE(atomic_file::try_create(here / std::to_string(k), 1, files[k], error) == errc::ok);
+    files[k].bytes()[0] = static_cast<std::byte>('0' + k);
+  }
+  for (atomic_file& file : files) REQUIRE(file.try_commit(error) == errc::ok);
+  CHECK(here.entries() == files.size());
+  for (std::size_t k = 0; k < files.size(); ++k)
+    CHECK(get(here / std::to_string(k)) == std::string(1, static_cast<char>('0' + k)));
 }
 
 TEST_CASE("a rename that fails leaves the old file and no temporary") {

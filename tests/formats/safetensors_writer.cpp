@@ -218,7 +218,7 @@ TEST_CASE("a writer that is not committed leaves nothing") {
   {
     const std::vector<safetensors_tensor> layout = {{"w", safetensors_type::f32, {1000}}};
     auto writer = safetensors_writer::create(here / "f", layout);
-    CHECK(here.entries() == 2);
+    CHECK(get(here / "f") == "old");
   }
   CHECK(get(here / "f") == "old");
   CHECK(here.entries() == 1);

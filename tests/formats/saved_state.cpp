@@ -416,12 +416,22 @@ TEST_CASE("random damage to a large state is seen") {
   }
 }
 
-TEST_CASE("tensors that change places or names are seen") {
+TEST_CASE("tensors that change places, names, types or shapes are seen") {
   folder here;
   std::vector<float> a = {1, 2}, b = {3, 4};
   state_writer().add("m", model_view().add("a", a).add("b", b)).commit(here / "s");
   parts p(here / "s");
   CHECK(parse_error(p.file(false)) == errc::ok);
+  parts other = p;
+  for (safetensors_tensor& t : other.tensors) t.type = fedagg::safetensors_type::i32;
+  CHECK(parse_error(other.file(false)) == errc::checksum_mismatch);
+  std::vector<float> c(6);
+  const std::size_t matrix[] = {2, 3};
+  state_writer().add("m", model_view().add("c", fedagg::tensor_view<float>(c.data(), matrix))).commit(here / "m");
+  other = parts(here / "m");
+  CHECK(parse_error(other.file(false)) == errc::ok);
+  other.tensors[0].shape = {3, 2};
+  CHECK(parse_error(other.file(false)) == errc::checksum_mismatch);
   std::swap(p.data[0], p.data[1]);
   CHECK(parse_error(p.file(false)) == errc::checksum_mismatch);
   // With the names too: the header then says the same of other places.

@@ -27,7 +27,7 @@ LEVELS.update(dict.fromkeys(LISTS, 5.5))
 LEVELS.update(dict.fromkeys(["formats", "adapters"], 6))
 LEVELS["umbrella"] = 7
 COHESIVE = {"config", "core", "kernels", "passes"}  # a file may include another of the same folder
-DIVIDED = {"formats", "adapters"}  # a file may include parts of the same folder: those that lie in a sub-folder
+DIVIDED = {"protocols", "formats", "adapters"}  # a file may include parts of the same folder: those that lie in a sub-folder
 ANY_THIRD_PARTY = {"formats", "adapters"}
 SPECTRAL = {"smea", "caf", "dnc"}  # the one exception below: they need eigenpairs
 

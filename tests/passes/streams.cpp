@@ -61,6 +61,16 @@ struct grow {
   }
 };
 
+/// The first update goes on, the second is only written.
+struct split {
+  static constexpr std::size_t inputs = 1, updates = 2, outputs = 1;
+  template <class L>
+  void operator()(const L* in, L* io) const {
+    io[0] = io[0] + in[0];
+    io[1] = io[1] + (io[0] - in[0] * L(0.5));
+  }
+};
+
 struct products {
   static constexpr std::size_t inputs = 2, sums = 2;
   template <class L>
@@ -75,6 +85,9 @@ struct products {
 namespace {
 
 using elsewhere::spring;
+
+float nan_of(float) { return std::bit_cast<float>(0x7fc00000u); }
+double nan_of(double) { return std::bit_cast<double>(0x7ff8000000000000u); }
 
 static_assert(fedagg::stream_step<spring> && fedagg::stream_sum<elsewhere::products>);
 static_assert(!fedagg::stream_sum<spring> && !fedagg::stream_step<elsewhere::products>);
@@ -179,6 +192,37 @@ TEST_CASE("what is not finite is found in every stream, also where the step hide
               how.write = fedagg::write::direct;
               CHECK(fedagg::try_update(elsewhere::clip{}, {&a}, {&b}, how) == errc::non_finite);
             }
+  });
+}
+
+TEST_CASE("what an output holds before is not looked at") {
+  const auto check_types = [](auto number, auto output) {
+    for (const std::size_t d : {1u, 7u, 8u, 31u, 300u})
+      for (const fedagg::write how : {fedagg::write::direct, fedagg::write::atomic}) {
+        std::vector<decltype(number)> in(d), io(d);
+        std::vector<decltype(output)> out(d, nan_of(output));
+        for (std::size_t j = 0; j < d; ++j) in[j] = static_cast<decltype(number)>(j), io[j] = 2;
+        const model_view a(in);
+        const mutable_model_view b(io), c(out);
+        REQUIRE(fedagg::try_update(elsewhere::split{}, {&a}, {&b, &c}, {.write = how}) == errc::ok);
+        std::size_t wrong = 0;
+        for (std::size_t j = 0; j < d; ++j) {
+          wrong += io[j] != static_cast<decltype(number)>(j + 2);
+          wrong += out[j] != static_cast<decltype(output)>(2 + 0.5 * static_cast<double>(j));
+        }
+        CHECK(wrong == 0);
+        // The very view of an input.
+        std::vector<decltype(number)> again(d, 2);
+        const mutable_model_view e(again), f(in);
+        REQUIRE(fedagg::try_update(elsewhere::split{}, {&a}, {&e, &f}, {.write = how}) == errc::ok);
+        CHECK(in[d - 1] == static_cast<decltype(number)>(2 + 0.5 * static_cast<double>(d - 1)));
+        in[d - 1] = std::bit_cast<float>(0x7fc00000u);
+        CHECK(fedagg::try_update(elsewhere::split{}, {&a}, {&b, &c}, {.write = how}) == errc::non_finite);
+      }
+  };
+  on_each_isa([&](fedagg::isa) {
+    check_types(1.0f, 1.0f);
+    check_types(1.0f, 1.0);
   });
 }
 

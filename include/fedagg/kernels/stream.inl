@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Included by kernels/parts/stream.hpp once per instruction set: a step over the coordinates of several streams, some of which
-// it changes. All arithmetic is in double, whatever the streams hold. L is `lanes` of double.
+// Included by kernels/parts/stream.hpp once per instruction set: a step over the coordinates of several streams, some of
+// which it changes. All arithmetic is in double, whatever the streams hold. L is `lanes` of double. The last `Step::outputs`
+// streams, if there is such a member, are only written: what they hold is not looked at.
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
@@ -16,14 +17,14 @@ struct stream_kernel<FEDAGG_ISA> {
   FEDAGG_TARGET FEDAGG_FLATTEN static unsigned run(const Step& step, const T* const* in, T* const* io,
                                                    std::size_t count, bool store) {
     FEDAGG_FP_IN_ORDER
-    constexpr std::size_t inputs = Step::inputs, updates = Step::updates;
+    constexpr std::size_t inputs = Step::inputs, updates = Step::updates, read = inputs + updates - outputs<Step>();
     // Copies, because stores through T* might change the originals for all the compiler knows.
     const Step own = step;
     const T* x[inputs + 1];
     T* y[updates];
     for (std::size_t k = 0; k < inputs; ++k) x[k] = in[k];
     for (std::size_t k = 0; k < updates; ++k) y[k] = io[k];
-    finite<inputs + updates, updates> f;
+    finite<read, updates> f;
     start(f);
     const std::size_t whole = count - count % wide;
     for (std::size_t j = 0; j < whole; j += wide) {
@@ -39,7 +40,7 @@ struct stream_kernel<FEDAGG_ISA> {
       // Lanes beyond the end repeat the first one: what is made of made-up values must not be taken for an overflow.
       const std::size_t rest = count - whole;
       T part[inputs + updates][wide];
-      for (std::size_t k = 0; k < inputs + updates; ++k) repeat(part[k], (k < inputs ? x[k] : y[k - inputs]) + whole, rest, wide);
+      for (std::size_t k = 0; k < read; ++k) repeat(part[k], (k < inputs ? x[k] : y[k - inputs]) + whole, rest, wide);
       T* last[updates];
       for (std::size_t k = 0; k < inputs; ++k) x[k] = part[k];
       for (std::size_t k = 0; k < updates; ++k) last[k] = part[inputs + k];
@@ -101,8 +102,17 @@ private:
   /// each stream, so that none waits for another.
   template <std::size_t Reads, std::size_t Writes>
   struct finite {
-    wide_f64 zero, in[Reads], out[Writes];
+    wide_f64 zero, in[Reads == 0 ? 1 : Reads], out[Writes];
   };
+  template <class Step>
+  static constexpr std::size_t outputs() noexcept {
+    if constexpr (requires { Step::outputs; }) {
+      static_assert(Step::outputs <= Step::updates, "an output is a stream that is written");
+      return Step::outputs;
+    } else {
+      return 0;
+    }
+  }
   template <std::size_t Reads, std::size_t Writes>
   FEDAGG_TARGET static inline void start(finite<Reads, Writes>& f) noexcept {
     double zero = 0;
@@ -131,6 +141,7 @@ private:
   template <class L, class Step, class T, class Finite>
   FEDAGG_TARGET static inline void block(const Step& step, const T* const* x, T* const* y, std::size_t j, bool store,
                                          Finite& f) {
+    constexpr std::size_t read = Step::updates - outputs<Step>();
     L in[Step::inputs + 1], io[Step::updates];
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < Step::inputs; ++k) {
@@ -138,7 +149,7 @@ private:
       s::template multiply_add<true>(f.in[k], in[k].v_, f.zero);
     }
 #pragma GCC unroll 8
-    for (std::size_t k = 0; k < Step::updates; ++k) {
+    for (std::size_t k = 0; k < read; ++k) {
       io[k].v_ = c::load_wide(y[k] + j);
       s::template multiply_add<true>(f.in[Step::inputs + k], io[k].v_, f.zero);
     }

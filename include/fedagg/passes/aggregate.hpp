@@ -55,7 +55,7 @@ public:
       : round_base(clients, out, how, b), rule_(rule) {}
 
   errc run() {
-    if (!parameters_in_range(rule_)) return errc::bad_parameter;
+    if (!impl::parameters_in_range(rule_)) return errc::bad_parameter;
     if (how_.on_bad_client == bad_client::propagate && !linear_rule<Rule>) return errc::bad_parameter;
     bool in_place = false;
     if (const errc rc = admit(in_place); rc != errc::ok) return rc;

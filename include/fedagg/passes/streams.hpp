@@ -26,7 +26,8 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS {
 
 /// A step over coordinates: `inputs` streams are read, `updates` streams are read and written, a coordinate of each at
 /// a time, in double: `template <class L> void operator()(const L* in, L* io) const`, L being `lanes`. A small copyable
-/// value; its members are the step's numbers.
+/// value; its members are the step's numbers. With a member `outputs`, that many updates, the last ones, are only
+/// written: what they held is not read, and io[k] is zero when the step begins.
 template <class S>
 concept stream_step = std::copyable<S> &&(S::inputs + S::updates <= max_streams) && (S::updates >= 1) &&
                       requires(const S& s, const lanes<double, impl::on_baseline>* in,
@@ -106,6 +107,13 @@ private:
       return std::size_t{Step::updates};
     else
       return std::size_t{0};
+  }();
+  /// How many of the streams that are written are read before.
+  static constexpr std::size_t read_first = [] {
+    if constexpr (requires { Step::outputs; })
+      return updates - Step::outputs;
+    else
+      return updates;
   }();
 
   errc sweep() noexcept {
@@ -198,7 +206,7 @@ private:
     for (std::size_t at = begin; at < begin + count; at += tile) {
       const std::size_t size = begin + count - at < tile ? begin + count - at : tile;
       for (std::size_t i = 0; i < inputs; ++i) load_doubles(table_.input(k, i), at, size, tiles[i]);
-      for (std::size_t i = 0; i < updates; ++i) load_doubles(table_.update(k, i), at, size, tiles[inputs + i]);
+      for (std::size_t i = 0; i < read_first; ++i) load_doubles(table_.update(k, i), at, size, tiles[inputs + i]);
       seen |= apply<double>(in, io, size, true, sums);
       for (std::size_t i = 0; i < updates; ++i)
         if (!store_doubles(table_.update(k, i), at, size, tiles[inputs + i], store_)) seen |= saw_overflow;

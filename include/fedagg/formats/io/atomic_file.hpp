@@ -29,8 +29,9 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS {
 
 /// A new file of known size as writable memory that appears under its name, complete, on commit; move-only.
 /// The bytes live in a temporary file of the same directory, whose blocks are reserved first, so that a full disk is an
-/// error and not a SIGBUS. Without a commit the temporary goes away. A file that is replaced keeps its permissions, and
-/// a symbolic link its place; where the system cannot map, the bytes wait in memory.
+/// error and not a SIGBUS. Without a commit the temporary goes away; where the file system lets it be without a name
+/// (Linux), also if the process is killed. A file that is replaced keeps its permissions, and a symbolic link its
+/// place; where the system cannot map, the bytes wait in memory.
 class atomic_file {
 public:
   atomic_file() = default;
@@ -75,6 +76,8 @@ private:
     path_.swap(other.path_);
     target_.swap(other.target_);
     temporary_.swap(other.temporary_);
+    std::swap(id_, other.id_);
+    std::swap(named_, other.named_);
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     std::swap(descriptor_, other.descriptor_);
@@ -110,21 +113,39 @@ private:
   errc create(::mode_t mode, file_error& error) {
     const std::string folder = target_.substr(0, target_.rfind('/') + 1);
     const auto now = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-    std::uint64_t id = now ^ static_cast<std::uint64_t>(::getpid()) << 40;
-    for (int attempt = 0; attempt < 100; ++attempt, id = id * 6364136223846793005u + 1442695040888963407u) {
-      char name[40];
-      std::snprintf(name, sizeof name, ".fedagg-%016llx.tmp", static_cast<unsigned long long>(id));
-      // The name is stored only once the file is ours: what is stored is removed.
-      std::string candidate = folder + name;
-      descriptor_ = ::open(candidate.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-      if (descriptor_ >= 0) {
-        temporary_ = std::move(candidate);
-        return errc::ok;
-      }
-      if (errno != EEXIST && errno != EINTR) break;
-    }
+    id_ = now ^ static_cast<std::uint64_t>(::getpid()) << 40;
+    temporary_ = folder + ".fedagg-0000000000000000.tmp";
+#if defined(O_TMPFILE) && !defined(FEDAGG_NO_TMPFILE)
+    char link[40];
+    descriptor_ = ::open(folder.empty() ? "." : folder.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, mode);
+    if (descriptor_ >= 0 && ::access(own_link(link), F_OK) == 0) return errc::ok;
+    if (descriptor_ >= 0) ::close(descriptor_);
+#endif
+    const auto open = [&] {
+      descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+      return descriptor_ >= 0;
+    };
+    if (name(open)) return errc::ok;
     return impl::refuse(error, path_, "cannot create a file beside it", errno,
                         errno == ENOENT ? errc::file_not_found : errc::file_io);
+  }
+
+  /// Makes a file of the temporary name, another one where that is taken. Only a name that is ours is removed.
+  template <class Make>
+  bool name(const Make& make) noexcept {
+    for (int attempt = 0; attempt < 100; ++attempt, id_ = id_ * 6364136223846793005u + 1442695040888963407u) {
+      char digits[17];
+      std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(id_));
+      std::memcpy(temporary_.data() + temporary_.size() - 20, digits, 16);
+      if (make()) return named_ = true;
+      if (errno != EEXIST && errno != EINTR) break;
+    }
+    return false;
+  }
+
+  const char* own_link(char (&text)[40]) const noexcept {
+    std::snprintf(text, sizeof text, "/proc/self/fd/%d", descriptor_);
+    return text;
   }
 
   // Zeros are written where blocks cannot be reserved: a sparse file would raise SIGBUS on a full disk.
@@ -144,26 +165,40 @@ private:
   }
 
   errc publish(file_error& error) noexcept {
-    if (::msync(data_, size_, MS_SYNC) != 0 || ::fsync(descriptor_) != 0)
+    if (::msync(data_, size_, MS_SYNC) != 0 || !flush(descriptor_))
       return impl::refuse(error, path_, "cannot flush to the disk", errno, errc::file_io);
+    char link[40];
+    const auto make = [&] {
+      return ::linkat(AT_FDCWD, own_link(link), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) == 0;
+    };
+    if (!named_ && !name(make))
+      return impl::refuse(error, path_, "cannot create a file beside it", errno, errc::file_io);
     if (::rename(temporary_.c_str(), target_.c_str()) != 0)
       return impl::refuse(error, path_, "cannot rename", errno, errc::file_io);
     // The rename is done and cannot be taken back, so a directory that cannot be flushed is no error.
     const std::size_t slash = target_.rfind('/');
-    temporary_.clear();
+    named_ = false;
     if (slash != std::string::npos) target_[slash + 1] = '\0';
     const int folder = ::open(slash == std::string::npos ? "." : target_.c_str(), O_RDONLY | O_CLOEXEC);
     if (folder >= 0) {
-      static_cast<void>(::fsync(folder));
+      static_cast<void>(flush(folder));
       ::close(folder);
     }
     return errc::ok;
   }
 
+  static bool flush(int descriptor) noexcept {
+#if defined(F_FULLFSYNC)
+    // There fsync leaves the data in the drive's memory.
+    if (::fcntl(descriptor, F_FULLFSYNC) == 0) return true;
+#endif
+    return ::fsync(descriptor) == 0;
+  }
+
   void discard() noexcept {
     if (data_ != nullptr) ::munmap(data_, size_);
     if (descriptor_ >= 0) ::close(descriptor_);
-    if (!temporary_.empty()) ::unlink(temporary_.c_str());
+    if (named_) ::unlink(temporary_.c_str());
     forget();
   }
 #else
@@ -173,11 +208,12 @@ private:
     if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
       return error.set(errc::file_io, path_, "exists and is not a regular file: not replaced");
     temporary_ = target_ + ".fedagg-tmp";
-    if (std::FILE* probe = std::fopen(temporary_.c_str(), "wb"))
-      std::fclose(probe);
-    else
+    std::FILE* const probe = std::fopen(temporary_.c_str(), "wb");
+    if (probe == nullptr)
       return impl::refuse(error, path_, "cannot create a file beside it", errno,
                           errno == ENOENT ? errc::file_not_found : errc::file_io);
+    std::fclose(probe);
+    named_ = true;
     data_ = ::operator new(size, std::nothrow);
     if (data_ == nullptr) return error.set(errc::out_of_memory, path_, "no memory for the whole file");
     std::memset(data_, 0, size);
@@ -193,13 +229,13 @@ private:
     std::error_code failed;
     std::filesystem::rename(temporary_, target_, failed);
     if (failed) return error.set(errc::file_io, path_, "cannot rename");
-    temporary_.clear();
+    named_ = false;
     return errc::ok;
   }
 
   void discard() noexcept {
     ::operator delete(data_);
-    if (!temporary_.empty()) std::remove(temporary_.c_str());
+    if (named_) std::remove(temporary_.c_str());
     forget();
   }
 #endif
@@ -208,12 +244,14 @@ private:
     data_ = nullptr;
     size_ = 0;
     descriptor_ = -1;
-    temporary_.clear();
+    named_ = false;
   }
 
   std::string path_, target_, temporary_;
   void* data_ = nullptr;
   std::size_t size_ = 0;
+  std::uint64_t id_ = 0; // of the temporary name
+  bool named_ = false;   // a file of that name is ours
   int descriptor_ = -1;
 };
 

@@ -135,7 +135,7 @@ constexpr geometry_needs needs_of_all() noexcept {
 
 template <class Part>
 void note_part(const Part& part, geometric_call& call) noexcept {
-  call.in_range = call.in_range && parameters_in_range(part);
+  call.in_range = call.in_range && impl::parameters_in_range(part);
   if constexpr (requires { requires bool(Part::needs_origin); }) call.needs_origin = true;
   if constexpr (requires { part.f; }) call.has_budget = true;
   call.has_budget = call.has_budget || has_budget(part);
