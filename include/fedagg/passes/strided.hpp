@@ -83,6 +83,31 @@ inline void scatter(const any_mutable_tensor& t, std::size_t begin, std::size_t 
   });
 }
 
+/// Calls f with a null pointer of the integer type.
+template <class F>
+void with_integer(dtype type, F&& f) {
+  switch (type) {
+  case dtype::i64:
+    return f(static_cast<std::int64_t*>(nullptr));
+  case dtype::i32:
+    return f(static_cast<std::int32_t*>(nullptr));
+  case dtype::i16:
+    return f(static_cast<std::int16_t*>(nullptr));
+  case dtype::i8:
+    return f(static_cast<std::int8_t*>(nullptr));
+  case dtype::u64:
+    return f(static_cast<std::uint64_t*>(nullptr));
+  case dtype::u32:
+    return f(static_cast<std::uint32_t*>(nullptr));
+  case dtype::u16:
+    return f(static_cast<std::uint16_t*>(nullptr));
+  case dtype::u8:
+    return f(static_cast<std::uint8_t*>(nullptr));
+  default:
+    return;
+  }
+}
+
 template <class T>
 T load_as(const void* p) noexcept {
   T x;
