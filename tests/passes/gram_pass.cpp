@@ -37,7 +37,7 @@ struct admitted {
     bool in_place = false;
     REQUIRE(fedagg::impl::admit_output(clients, out.entries(), how, buffers) == errc::ok);
     REQUIRE(fedagg::impl::admit_memory(clients, out.entries(), buffers, in_place) == errc::ok);
-    buffers.present.assign(present.begin(), present.end());
+    buffers.present.assign(present.data(), present.size());
     buffers.fault_place.assign(n, none);
     fedagg::impl::lay_out(clients, out.entries(), how, buffers);
     return fedagg::impl::gram_pass(clients, out.entries(), how, query, buffers, table).run();
@@ -105,7 +105,7 @@ TEST_CASE("a bad base or trusted row is the caller's, and named") {
   f = r.run({0, 1, 2}, {.trusted = &renamed});
   CHECK(f.code == errc::layout_mismatch);
   CHECK(f.tensor == 1);
-  for (const std::size_t p : r.buffers.fault_place) CHECK(p == admitted::none);
+  for (const std::size_t p : r.buffers.fault_place.each()) CHECK(p == admitted::none);
 }
 
 TEST_CASE("executors that do not run every task once are found out") {
