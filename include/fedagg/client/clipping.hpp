@@ -49,7 +49,8 @@ struct clip_value_step {
   double bound;
   template <class L>
   void operator()(const L*, L* io) const {
-    io[0] = max(L(-bound), min(L(bound), io[0]));
+    const L below = where_less(L(bound), io[0], L(bound), io[0]);
+    io[0] = where_less(below, L(-bound), L(-bound), below);
   }
 };
 

@@ -36,7 +36,8 @@ struct fed_ams {
       const L& delta = in[0];
       s[0] = L(beta1) * s[0] + L(rest1) * delta;
       s[1] = L(beta2) * s[1] + L(rest2) * (delta * delta);
-      s[2] = max(s[2], max(s[1], L(epsilon)));
+      const L least = where_less(s[1], L(epsilon), L(epsilon), s[1]);
+      s[2] = where_less(s[2], least, least, s[2]);
       x += L(eta) * s[0] / sqrt(s[2]);
     }
   };

@@ -51,7 +51,9 @@ struct mix_step {
   template <class L>
   void operator()(const L* in, L* io) const {
     const L mixed = L(keep) * io[0] + L(take) * in[0];
-    io[0] = max(min(io[0], in[0]), min(max(io[0], in[0]), mixed));
+    const L low = where_less(in[0], io[0], in[0], io[0]), high = where_less(in[0], io[0], io[0], in[0]);
+    const L below = where_less(high, mixed, high, mixed);
+    io[0] = where_less(below, low, low, below);
   }
 };
 
