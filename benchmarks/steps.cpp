@@ -64,8 +64,10 @@ template <std::size_t Inputs, std::size_t Updates>
 
 #if defined(__GNUC__) && !defined(__clang__)
 #define FEDAGG_BENCH_O3 gnu::optimize("O3"),
+#define FEDAGG_BENCH_WIDE ",prefer-vector-width=512"
 #else
 #define FEDAGG_BENCH_O3
+#define FEDAGG_BENCH_WIDE ""
 #endif
 #define FEDAGG_BENCH_TOUCH(NAME, ...)                                                                                  \
   __VA_ARGS__ void NAME(const float* const* in, float* const* io, std::size_t inputs, std::size_t updates,             \
@@ -83,7 +85,7 @@ template <std::size_t Inputs, std::size_t Updates>
 FEDAGG_BENCH_TOUCH(touch_16, [[FEDAGG_BENCH_O3 gnu::noinline]])
 #if defined(__x86_64__)
 FEDAGG_BENCH_TOUCH(touch_32, [[ FEDAGG_BENCH_O3 gnu::noinline, gnu::target("avx2") ]])
-FEDAGG_BENCH_TOUCH(touch_64, [[ FEDAGG_BENCH_O3 gnu::noinline, gnu::target("avx512f,prefer-vector-width=512") ]])
+FEDAGG_BENCH_TOUCH(touch_64, [[ FEDAGG_BENCH_O3 gnu::noinline, gnu::target("avx512f" FEDAGG_BENCH_WIDE) ]])
 #endif
 
 std::vector<touch_function> loops() {

@@ -81,14 +81,16 @@ struct add_loop {
 
 #if defined(__GNUC__) && !defined(__clang__)
 #define FEDAGG_BENCH_O3 gnu::optimize("O3"),
+#define FEDAGG_BENCH_WIDE ",prefer-vector-width=512"
 #else
 #define FEDAGG_BENCH_O3
+#define FEDAGG_BENCH_WIDE ""
 #endif
 FEDAGG_BENCH_ADD_LOOP(add_16, [[FEDAGG_BENCH_O3 gnu::noinline]])
 #if defined(__x86_64__)
 FEDAGG_BENCH_ADD_LOOP(add_32, [[ FEDAGG_BENCH_O3 gnu::noinline, gnu::target("avx2,fma") ]])
 FEDAGG_BENCH_ADD_LOOP(add_64,
-                      [[ FEDAGG_BENCH_O3 gnu::noinline, gnu::target("avx512f,avx512dq,fma,prefer-vector-width=512") ]])
+                      [[ FEDAGG_BENCH_O3 gnu::noinline, gnu::target("avx512f,avx512dq,fma" FEDAGG_BENCH_WIDE) ]])
 #endif
 
 std::vector<add_loop> add_loops() {

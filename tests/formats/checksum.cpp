@@ -57,7 +57,7 @@ TEST_CASE("the checksum is as defined, for every length") {
 }
 
 TEST_CASE("no change within a word goes unseen") {
-  for (const std::size_t size : {1, 7, 8, 9, 63, 64, 65, 128, 200}) {
+  for (const std::size_t size : {1u, 7u, 8u, 9u, 63u, 64u, 65u, 128u, 200u}) {
     auto bytes = counted(size);
     const std::uint64_t whole = checksum(bytes);
     for (std::size_t bit = 0; bit < 8 * size; ++bit) {
