@@ -3,7 +3,6 @@
 #define FEDAGG_CLIENT_DELTA_HPP
 
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <type_traits>
 
@@ -32,31 +31,6 @@ struct apply_delta_step {
     io[0] = in[0] + in[1];
   }
 };
-
-/// Calls f with a null pointer of the integer type.
-template <class F>
-void with_integer(dtype type, const F& f) {
-  switch (type) {
-  case dtype::i64:
-    return f(static_cast<std::int64_t*>(nullptr));
-  case dtype::i32:
-    return f(static_cast<std::int32_t*>(nullptr));
-  case dtype::i16:
-    return f(static_cast<std::int16_t*>(nullptr));
-  case dtype::i8:
-    return f(static_cast<std::int8_t*>(nullptr));
-  case dtype::u64:
-    return f(static_cast<std::uint64_t*>(nullptr));
-  case dtype::u32:
-    return f(static_cast<std::uint32_t*>(nullptr));
-  case dtype::u16:
-    return f(static_cast<std::uint16_t*>(nullptr));
-  case dtype::u8:
-    return f(static_cast<std::uint8_t*>(nullptr));
-  default:
-    return;
-  }
-}
 
 /// a - b, or a + b, in the type itself; false if it does not fit.
 template <class T>
