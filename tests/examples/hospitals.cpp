@@ -46,7 +46,7 @@ TEST_CASE("hospitals: what the demo claims holds for several seeds") {
     for (const strategy& any : strategies) {
       CAPTURE(name_of(any));
       const double honest = last(any, conduct::honest);
-      CHECK(std::abs(honest - fedavg) <= 1.3);
+      CHECK(std::abs(honest - fedavg) <= (any.with == method::plain ? 1 : 1.3));
       // One hospital of five breaks the mean: worse than calling every patient benign (62.7 %).
       const double flipped = last(any, conduct::sign_flip);
       if (any.how != rule::mean)
