@@ -29,6 +29,7 @@
 #include "support/counted_memory.hpp"
 #include "support/fma_loop.hpp"
 #include "support/machine.hpp"
+#include "support/ratios.hpp"
 #include "support/read_loop.hpp"
 
 namespace {
@@ -53,26 +54,10 @@ struct verdict {
 
 volatile std::uint64_t sink;
 
-double seconds_of(auto&& f, clockid_t clock) {
-  const auto now = [&] {
-    timespec t{};
-    clock_gettime(clock, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-  };
-  const double begin = now();
-  f();
-  return now() - begin;
-}
-
-/// What one thread spends on a processor: its time by the clock, less what other programs take of it.
-constexpr clockid_t alone = CLOCK_THREAD_CPUTIME_ID;
-/// What several threads take together.
-constexpr clockid_t together = CLOCK_MONOTONIC;
-
-double quantile(std::vector<double> values, double q) {
-  std::sort(values.begin(), values.end());
-  return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5)];
-}
+using bench::alone;
+using bench::quantile;
+using bench::seconds_of;
+using bench::together;
 
 [[noreturn]] void stop(const std::string& why) {
   std::fprintf(stderr, "budgets: %s\n", why.c_str());

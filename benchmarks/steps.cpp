@@ -6,8 +6,6 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <ctime>
 #include <functional>
 #include <string>
 #include <vector>
@@ -16,27 +14,11 @@
 #include <fedagg/kernels/isa.hpp>
 #include <fedagg/optimizers.hpp>
 
-#include "support/machine.hpp"
+#include "support/ratios.hpp"
 
 namespace {
 
 constexpr std::size_t most_streams = 6;
-
-double seconds_of(const std::function<void()>& f) {
-  const auto now = [] {
-    timespec t{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-  };
-  const double begin = now();
-  f();
-  return now() - begin;
-}
-
-double quantile(std::vector<double> values, double q) {
-  std::sort(values.begin(), values.end());
-  return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5)];
-}
 
 void require(fedagg::errc rc) {
   if (rc == fedagg::errc::ok) return;
@@ -97,12 +79,6 @@ std::vector<touch_function> loops() {
   return all;
 }
 
-struct row {
-  std::string name;
-  double bar;
-  std::vector<double> samples;
-};
-
 /// Streams of floats that both the loop and the step go over; the step keeps its own state, of the same size.
 class field {
 public:
@@ -119,15 +95,15 @@ public:
   const fedagg::mutable_model_view& io(std::size_t k) const { return io_[k]; }
 
   /// The loop's time over the step's, of the best of three turns each.
-  void compare(std::size_t inputs, std::size_t updates, const std::function<void()>& step, int rounds, row& r) {
+  void compare(std::size_t inputs, std::size_t updates, const std::function<void()>& step, int rounds, bench::ratio& r) {
     const float* in[2] = {streams_[0].data(), streams_[1].data()};
     float* io[4] = {streams_[2].data(), streams_[3].data(), streams_[4].data(), streams_[5].data()};
     for (int round = 0; round < rounds; ++round) {
       double loop = 1e300, own = 1e300;
       for (int turn = 0; turn < 3; ++turn) {
         for (const touch_function f : loops())
-          loop = std::min(loop, seconds_of([&] { f(in, io, inputs, updates, d_); }));
-        own = std::min(own, seconds_of(step));
+          loop = std::min(loop, bench::seconds_of([&] { f(in, io, inputs, updates, d_); }));
+        own = std::min(own, bench::seconds_of(step));
       }
       r.samples.push_back(loop / own);
     }
@@ -142,7 +118,7 @@ private:
 };
 
 template <class O>
-void server(field& f, const O& optimizer, int rounds, std::vector<row>& rows) {
+void server(field& f, const O& optimizer, int rounds, std::vector<bench::ratio>& rows) {
   constexpr std::size_t aggregates = fedagg::impl::aggregates_of<O>;
   for (const fedagg::write way : {fedagg::write::direct, fedagg::write::atomic}) {
     fedagg::optimizer_state state;
@@ -153,7 +129,8 @@ void server(field& f, const O& optimizer, int rounds, std::vector<row>& rows) {
     std::array<const fedagg::model_view*, aggregates - 1> more{};
     for (auto& m : more) m = &f.in(1);
     const bool direct = way == fedagg::write::direct;
-    row r{std::string(O::name) + (direct ? "" : ", write::atomic") + " d=" + std::to_string(f.dimension()), direct ? 0.90 : 0, {}};
+    bench::ratio r{std::string(O::name) + (direct ? "" : ", write::atomic") + " d=" + std::to_string(f.dimension())};
+    if (direct) r.bound = ">=", r.bar = 0.90;
     f.compare(aggregates, 1 + O::slots, [&] {
       require(fedagg::try_step(optimizer, f.io(2), fedagg::pseudo_gradient::delta(f.in(0)), state, how, more));
     }, rounds, r);
@@ -164,15 +141,10 @@ void server(field& f, const O& optimizer, int rounds, std::vector<row>& rows) {
 } // namespace
 
 int main(int count, char** arguments) {
-  const bool quick = count > 1 && std::strcmp(arguments[1], "--quick") == 0;
-  if (count > (quick ? 2 : 1)) {
-    std::fprintf(stderr, "usage: steps [--quick]\n");
-    return 2;
-  }
-  std::printf("%s, last-level cache %zu MiB, %s\n%s, load %s\n\n", bench::processor().c_str(),
-              bench::last_level_cache() >> 20, fedagg::name_of(fedagg::active_isa()), bench::compiler().c_str(),
-              bench::load().c_str());
-  std::vector<row> rows;
+  bool quick = false;
+  if (!bench::read_quick(count, arguments, "steps", quick)) return 2;
+  bench::print_machine();
+  std::vector<bench::ratio> rows;
   for (const std::size_t d : {std::size_t{1000000}, std::size_t{20000000}}) {
     field f(d);
     const int rounds = quick ? 3 : d > 1000000 ? 7 : 25;
@@ -184,22 +156,10 @@ int main(int count, char** arguments) {
     server(f, fedagg::fed_ams{.learning_rate = 1e-6}, rounds, rows);
     server(f, fedagg::fed_dyn{.alpha = 1}, rounds, rows);
     server(f, fedagg::scaffold_server{.learning_rate = 1e-6}, rounds, rows);
-    row proximal{"proximal gradient d=" + std::to_string(d), 0.90, {}};
+    bench::ratio proximal{"proximal gradient d=" + std::to_string(d), {}, ">=", 0.90};
     f.compare(2, 1, [&] { require(fedagg::proximal_term{.mu = 0.1}.try_add_gradient(f.in(0), f.in(1), f.io(2))); },
               rounds, proximal);
     rows.push_back(std::move(proximal));
   }
-  int shorts = 0;
-  std::printf("%-44s %8s %9s  %-5s %14s\n", "the loop's time over that of", "measured", "bar", "", "quartiles");
-  for (const row& r : rows) {
-    const double median = quantile(r.samples, 0.5);
-    const bool ok = median >= r.bar;
-    shorts += !ok;
-    char bar[16] = "";
-    if (r.bar > 0) std::snprintf(bar, sizeof bar, ">= %5.2f", r.bar);
-    std::printf("%-44s %8.2f %9s  %-5s %5.2f .. %5.2f\n", r.name.c_str(), median, bar, r.bar == 0 ? "" : ok ? "ok" : "short",
-                quantile(r.samples, 0.25), quantile(r.samples, 0.75));
-  }
-  std::printf("\n%d short, load %s\n", shorts, bench::load().c_str());
-  return shorts == 0 ? 0 : 1;
+  return bench::print(rows);
 }

@@ -24,31 +24,16 @@
 #include <fedagg/passes/fixed_point_accumulator.hpp>
 
 #include "support/clients.hpp"
-#include "support/machine.hpp"
+#include "support/ratios.hpp"
 
 namespace {
 
 constexpr std::size_t n = 4; // clients that take turns
 
-double seconds_of(auto&& f, clockid_t clock) {
-  const auto now = [&] {
-    timespec t{};
-    clock_gettime(clock, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-  };
-  const double begin = now();
-  f();
-  return now() - begin;
-}
-
-/// One thread's time on a processor, and what several take together.
-constexpr clockid_t alone = CLOCK_THREAD_CPUTIME_ID;
-constexpr clockid_t together = CLOCK_MONOTONIC;
-
-double quantile(std::vector<double> values, double q) {
-  std::sort(values.begin(), values.end());
-  return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5)];
-}
+using bench::alone;
+using bench::seconds_of;
+using bench::together;
+using row = bench::ratio;
 
 void require(fedagg::errc rc) {
   if (rc == fedagg::errc::ok) return;
@@ -104,13 +89,6 @@ std::vector<add_loop> add_loops() {
   }
   return all;
 }
-
-struct row {
-  std::string name;
-  std::vector<double> samples;
-  const char* bound;
-  double bar;
-};
 
 class field {
 public:
@@ -242,31 +220,11 @@ void measure(std::size_t d, int rounds, std::vector<row>& rows) {
 } // namespace
 
 int main(int count, char** arguments) {
-  const bool quick = count > 1 && std::strcmp(arguments[1], "--quick") == 0;
-  if (count > (quick ? 2 : 1)) {
-    std::fprintf(stderr, "usage: streaming [--quick]\n");
-    return 2;
-  }
-  std::printf("%s, last-level cache %zu MiB, %s\n%s, load %s\n\n", bench::processor().c_str(),
-              bench::last_level_cache() >> 20, fedagg::name_of(fedagg::active_isa()), bench::compiler().c_str(),
-              bench::load().c_str());
+  bool quick = false;
+  if (!bench::read_quick(count, arguments, "streaming", quick)) return 2;
+  bench::print_machine();
   std::vector<row> rows;
   for (const std::size_t d : {std::size_t{1000000}, std::size_t{10000000}})
     measure(d, quick ? 3 : d > 1000000 ? 9 : 25, rows);
-  int shorts = 0;
-  std::printf("\n%-62s %8s %9s  %-5s %14s\n", "", "measured", "bar", "", "quartiles");
-  for (const row& r : rows) {
-    const double median = quantile(r.samples, 0.5);
-    const bool ok = r.bar == 0 || (std::strcmp(r.bound, ">=") == 0 ? median >= r.bar : median <= r.bar);
-    shorts += !ok;
-    char bar[16] = "";
-    if (r.bar > 0) std::snprintf(bar, sizeof bar, "%s %5.2f", r.bound, r.bar);
-    std::printf("%-62s %8.2f %9s  %-5s %5.2f .. %5.2f\n", r.name.c_str(), median, bar,
-                r.bar == 0 ? ""
-                : ok       ? "ok"
-                           : "short",
-                quantile(r.samples, 0.25), quantile(r.samples, 0.75));
-  }
-  std::printf("\n%d short, load %s\n", shorts, bench::load().c_str());
-  return shorts == 0 ? 0 : 1;
+  return bench::print(rows);
 }

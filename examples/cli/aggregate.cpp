@@ -95,14 +95,8 @@ public:
 private:
   void work() {
     line_.show("reading headers");
-    if (!how_.base.empty()) {
-      fedagg::file_error error;
-      if (safetensors_file::try_open(how_.base, base_, error) != errc::ok) throw failure(error);
-    }
-    if (!how_.trusted.empty()) {
-      fedagg::file_error error;
-      if (safetensors_file::try_open(how_.trusted, trusted_, error) != errc::ok) throw failure(error);
-    }
+    if (!how_.base.empty()) open_file(how_.base, base_);
+    if (!how_.trusted.empty()) open_file(how_.trusted, trusted_);
     inputs_ = open_inputs(how_.files);
     read_weights(how_, inputs_);
     compare();
@@ -168,22 +162,10 @@ private:
     }
   }
 
-  /// The computed tensors of a file in the order of the output.
-  fedagg::model_view in_order(const safetensors_file& file) const {
-    fedagg::model_view model;
-    for (const auto& entry : out_.entries()) model.add(entry.name, file.view(*file.find(entry.name)));
-    return model;
-  }
-
   void aggregate() {
-    // A file that is left out already is still a client of the round: what a rule may lose is counted from all.
-    fedagg::model_view nothing_alike;
-    for (std::size_t k = 0; k <= out_.size(); ++k) nothing_alike.add({}, fedagg::any_tensor());
-    fedagg::cohort cohort;
-    for (const input& in : inputs_)
-      cohort.add(in.bad ? nothing_alike : in_order(in.file), {.weight = in.weight, .id = in.path});
-    if (!how_.base.empty()) cohort.base(in_order(base_));
-    if (!how_.trusted.empty()) cohort.trusted(in_order(trusted_));
+    fedagg::cohort cohort = cohort_of(inputs_, out_);
+    if (!how_.base.empty()) cohort.base(in_order(out_, base_));
+    if (!how_.trusted.empty()) cohort.trusted(in_order(out_, trusted_));
     if (how_.updates) cohort.updates();
 
     fedagg::thread_pool pool(how_.threads);
@@ -197,22 +179,13 @@ private:
     line_.clear();
     ran_ = true;
     if (const int signal = interruptible::received(); signal != 0) interrupted(signal);
-    take_rejections();
+    for (const input* in : take_rejections(space_.result(), inputs_))
+      if (options_.on_bad_client == fedagg::bad_client::reject) note("left out: " + in->bad->text);
     if (code != errc::ok) refuse(code);
     const fedagg::outcome& o = space_.result();
     if (weights_given() && !o.weights_used)
       note("note: " + std::string(rule_.name()) + " ignores the weights" +
            (rule_.visit([]<class R>(const R&) { return fedagg::weighable_rule<R>; }) ? " (--weighting trusted uses them)" : ""));
-  }
-
-  void take_rejections() {
-    for (const fedagg::rejection& r : space_.result().rejected) {
-      input& in = inputs_[r.client];
-      if (in.bad) continue;
-      in.bad = fault{r.reason, std::string(r.tensor_name),
-                     printable(in.path) + ": tensor " + in_quotes(r.tensor_name) + ": " + fedagg::message(r.reason)};
-      if (options_.on_bad_client == fedagg::bad_client::reject) note("left out: " + in.bad->text);
-    }
   }
 
   [[noreturn]] void refuse(errc code) {
@@ -264,21 +237,8 @@ private:
                              : !how_.weights_from.empty() ? json("metadata " + how_.weights_from)
                                                           : json()},
                     {"used", o.weights_used}};
-    r["files"] = json::array();
-    r["rejected"] = json::array();
-    std::size_t bad = 0;
-    for (std::size_t k = 0; k < inputs_.size(); ++k) {
-      const input& in = inputs_[k];
-      json entry = {{"file", in.path}, {"weight", in.weight}, {"used", f == nullptr && !in.bad}};
-      if (f == nullptr && k < o.coefficients.size()) entry["coefficient"] = o.coefficients[k];
-      r["files"].push_back(std::move(entry));
-      if (!in.bad) continue;
-      ++bad;
-      r["rejected"].push_back({{"file", in.path},
-                               {"tensor", in.bad->tensor.empty() ? json() : json(in.bad->tensor)},
-                               {"code", code_name(in.bad->code)},
-                               {"reason", in.bad->text}});
-    }
+    report_files(r, inputs_, o, f == nullptr);
+    const std::size_t bad = r["rejected"].size();
     r["clients"] = inputs_.size();
     r["used"] = f ? 0 : inputs_.size() - bad;
     r["tensors"] = {{"aggregated", out_.size()}, {"kept", kept_}};

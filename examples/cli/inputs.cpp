@@ -39,6 +39,11 @@ void check_paths(const aggregate_options& how) {
   add(how.report, "--report ", "");
 }
 
+void open_file(const std::string& path, safetensors_file& file) {
+  fedagg::file_error error;
+  if (safetensors_file::try_open(path, file, error) != errc::ok) throw failure(error);
+}
+
 std::vector<input> open_inputs(std::span<const std::string> paths) {
   std::vector<input> inputs;
   inputs.reserve(paths.size());
@@ -145,6 +150,33 @@ const safetensors_file* most_common(std::span<const input> inputs) {
       best = g.first;
     }
   return best;
+}
+
+fedagg::model_view in_order(const fedagg::mutable_model_view& out, const safetensors_file& file) {
+  fedagg::model_view model;
+  for (const auto& entry : out.entries()) model.add(entry.name, file.view(*file.find(entry.name)));
+  return model;
+}
+
+fedagg::cohort cohort_of(std::span<const input> inputs, const fedagg::mutable_model_view& out) {
+  fedagg::model_view nothing_alike;
+  for (std::size_t k = 0; k <= out.size(); ++k) nothing_alike.add({}, fedagg::any_tensor());
+  fedagg::cohort cohort;
+  for (const input& in : inputs)
+    cohort.add(in.bad ? nothing_alike : in_order(out, in.file), {.weight = in.weight, .id = in.path});
+  return cohort;
+}
+
+std::vector<const input*> take_rejections(const fedagg::outcome& o, std::vector<input>& inputs) {
+  std::vector<const input*> taken;
+  for (const fedagg::rejection& r : o.rejected) {
+    input& in = inputs[r.client];
+    if (in.bad) continue;
+    in.bad = fault{r.reason, std::string(r.tensor_name),
+                   printable(in.path) + ": tensor " + in_quotes(r.tensor_name) + ": " + fedagg::message(r.reason)};
+    taken.push_back(&in);
+  }
+  return taken;
 }
 
 } // namespace cli

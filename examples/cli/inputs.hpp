@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <fedagg/core/cohort.hpp>
+#include <fedagg/core/outcome.hpp>
 #include <fedagg/formats/safetensors.hpp>
 
 #include "common.hpp"
@@ -31,6 +33,9 @@ struct input {
 /// Refuses paths that are the same file, by whatever name, before anything is opened.
 void check_paths(const aggregate_options& how);
 
+/// Opens a file of the server's own; failure ends the command.
+void open_file(const std::string& path, fedagg::safetensors_file& file);
+
 /// Opens all files. One that cannot be found or read ends the command; one that is malformed is marked.
 std::vector<input> open_inputs(std::span<const std::string> paths);
 
@@ -44,6 +49,16 @@ std::optional<fault> difference(const fedagg::safetensors_file& reference, const
 
 /// The file that the most files agree with, the first of those; null if there is no usable file.
 const fedagg::safetensors_file* most_common(std::span<const input> inputs);
+
+/// The tensors that are computed, of a file, in the order of the output.
+fedagg::model_view in_order(const fedagg::mutable_model_view& out, const fedagg::safetensors_file& file);
+
+/// The clients of a round, one for each file. A file that is left out already is still one, of no layout at all: what a
+/// rule may lose is counted from all.
+fedagg::cohort cohort_of(std::span<const input> inputs, const fedagg::mutable_model_view& out);
+
+/// Marks the files that a round has rejected and that were not marked before; returns them.
+std::vector<const input*> take_rejections(const fedagg::outcome& o, std::vector<input>& inputs);
 
 } // namespace cli
 

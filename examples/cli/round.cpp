@@ -109,8 +109,8 @@ private:
   std::string next() const { return how_.state + ".next"; }
 
   void work() {
-    open(how_.global, global_);
-    if (!how_.trusted.empty()) open(how_.trusted, trusted_);
+    open_file(how_.global, global_);
+    if (!how_.trusted.empty()) open_file(how_.trusted, trusted_);
     finish_interrupted();
     load_state();
     inputs_ = open_inputs(how_.files);
@@ -121,11 +121,6 @@ private:
     compare();
     step();
     commit();
-  }
-
-  static void open(const std::string& path, safetensors_file& file) {
-    fedagg::file_error error;
-    if (safetensors_file::try_open(path, file, error) != errc::ok) throw failure(error);
   }
 
   std::string own_identity() const {
@@ -186,13 +181,6 @@ private:
     note("left out: " + f.text);
   }
 
-  /// The tensors that a rule computes, in the order of the output.
-  fedagg::model_view in_order(const safetensors_file& file) const {
-    fedagg::model_view model;
-    for (const auto& entry : out_.entries()) model.add(entry.name, file.view(*file.find(entry.name)));
-    return model;
-  }
-
   void step() {
     fedagg::safetensors_metadata metadata = global_.metadata();
     metadata["fedagg.round"] = std::to_string(server_.state().round() + 1);
@@ -209,13 +197,8 @@ private:
       const fedagg::dtype type = element_type(tensor->type);
       if (is_floating(type) || is_integer(type)) out_.add(tensor->name, writer_.view(*tensor));
     }
-    // A file that is left out already is still a client of the round: what a rule may lose is counted from all.
-    fedagg::model_view nothing_alike;
-    for (std::size_t k = 0; k <= out_.size(); ++k) nothing_alike.add({}, fedagg::any_tensor());
-    fedagg::cohort cohort;
-    for (const input& in : inputs_)
-      cohort.add(in.bad ? nothing_alike : in_order(in.file), {.weight = in.weight, .id = in.path});
-    if (!how_.trusted.empty()) cohort.trusted(in_order(trusted_));
+    fedagg::cohort cohort = cohort_of(inputs_, out_);
+    if (!how_.trusted.empty()) cohort.trusted(in_order(out_, trusted_));
     fedagg::thread_pool pool(how_.threads);
     watched executor(pool, line_);
     fedagg::strategy_options options;
@@ -225,13 +208,7 @@ private:
     const errc code = server_.try_round(cohort, out_, options);
     line_.clear();
     if (const int signal = interruptible::received(); signal != 0) interrupted(signal);
-    for (const fedagg::rejection& r : server_.result().rejected) {
-      input& in = inputs_[r.client];
-      if (in.bad) continue;
-      in.bad = fault{r.reason, std::string(r.tensor_name),
-                     printable(in.path) + ": tensor " + in_quotes(r.tensor_name) + ": " + fedagg::message(r.reason)};
-      refuse_or_note(*in.bad);
-    }
+    for (const input* in : take_rejections(server_.result(), inputs_)) refuse_or_note(*in->bad);
     if (code != errc::ok) {
       std::string text = std::string(fedagg::message(code)) + ": " + std::to_string(server_.result().used) + " of " +
                          std::to_string(inputs_.size()) + " files left";
@@ -276,20 +253,7 @@ private:
     r["global"] = how_.global;
     r["state"] = how_.state;
     r["round"] = server_.state().round();
-    r["files"] = json::array();
-    r["rejected"] = json::array();
-    const fedagg::outcome& o = server_.result();
-    for (std::size_t k = 0; k < inputs_.size(); ++k) {
-      const input& in = inputs_[k];
-      json entry = {{"file", in.path}, {"weight", in.weight}, {"used", f == nullptr && !in.bad}};
-      if (f == nullptr && k < o.coefficients.size()) entry["coefficient"] = o.coefficients[k];
-      r["files"].push_back(std::move(entry));
-      if (in.bad)
-        r["rejected"].push_back({{"file", in.path},
-                                 {"tensor", in.bad->tensor.empty() ? json() : json(in.bad->tensor)},
-                                 {"code", code_name(in.bad->code)},
-                                 {"reason", in.bad->text}});
-    }
+    report_files(r, inputs_, server_.result(), f == nullptr);
     r["client"] = r["strategy"]["client"];
     write_report(how_.report, r);
   }
