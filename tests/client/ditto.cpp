@@ -15,11 +15,6 @@ using fedagg::write;
 
 namespace {
 
-double kept(double x) {
-  volatile double stored_value = x;
-  return stored_value;
-}
-
 template <class V>
 std::span<const V> values(const ditto& d, std::size_t k = 0) {
   const auto& t = d.personal().entries()[k].tensor;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fedagg/client/feddyn.hpp>
+#include <fedagg/optimizers/fed_dyn.hpp>
 
 #include "support/memory_archive.hpp"
 #include "support/quadratics.hpp"
@@ -14,11 +15,6 @@ using fedagg::precision;
 using fedagg::write;
 
 namespace {
-
-double kept(double x) {
-  volatile double stored_value = x;
-  return stored_value;
-}
 
 template <class C>
 std::span<const C> values(const feddyn_client& s) {
@@ -57,13 +53,13 @@ struct by_the_paper {
   std::vector<std::vector<long double>> g;
 };
 
-/// A round of `steps` local steps; the server's step is written out: h -= alpha/m sum (theta_k - theta), theta = mean
-/// of the theta_k - h / alpha, m being all clients.
+/// A round of `steps` local steps and the server's half, fed_dyn; beside it the paper's: h -= alpha/m sum (theta_k -
+/// theta), theta = mean of the theta_k - h / alpha, m being all clients.
 void round_of(const quadratics::problem& p, const std::vector<std::size_t>& who, std::size_t steps,
-              std::vector<double>& theta, std::vector<double>& h, std::vector<feddyn_client>& own, by_the_paper* r) {
+              std::vector<double>& theta, fedagg::optimizer_state& server, std::vector<feddyn_client>& own, by_the_paper* r) {
   const double eta = 0.1, alpha = 0.5;
   const auto alpha_r = static_cast<long double>(alpha), eta_r = static_cast<long double>(eta);
-  std::vector<double> sum(p.size), moved(p.size);
+  std::vector<double> sum(p.size);
   std::vector<long double> sum_r(p.size), moved_r(p.size);
   for (const std::size_t i : who) {
     std::vector<double> y = theta;
@@ -73,7 +69,7 @@ void round_of(const quadratics::problem& p, const std::vector<std::size_t>& who,
       for (std::size_t j = 0; j < p.size; ++j) y[j] -= eta * g[j];
     }
     own[i].renew(alpha, model_view(y), model_view(theta));
-    for (std::size_t j = 0; j < p.size; ++j) sum[j] += y[j], moved[j] += y[j] - theta[j];
+    for (std::size_t j = 0; j < p.size; ++j) sum[j] += y[j];
     if (!r) continue;
     std::vector<long double> z = r->theta;
     for (std::size_t k = 0; k < steps; ++k) {
@@ -88,10 +84,12 @@ void round_of(const quadratics::problem& p, const std::vector<std::size_t>& who,
     }
   }
   const auto s = static_cast<double>(who.size()), m = static_cast<double>(p.clients);
+  for (double& x : sum) x /= s;
+  const model_view mean(sum);
+  fedagg::step(fedagg::fed_dyn{.alpha = alpha}, mutable_model_view(theta), fedagg::pseudo_gradient::model(mean), server,
+               {.participation = s / m});
+  if (!r) return;
   for (std::size_t j = 0; j < p.size; ++j) {
-    h[j] -= alpha / m * moved[j];
-    theta[j] = sum[j] / s - h[j] / alpha;
-    if (!r) continue;
     r->h[j] -= alpha_r / static_cast<long double>(m) * moved_r[j];
     r->theta[j] = sum_r[j] / static_cast<long double>(s) - r->h[j] / alpha_r;
   }
@@ -109,12 +107,15 @@ TEST_CASE("FedDyn's client, bit for bit") {
 
 TEST_CASE("rounds of FedDyn with partial participation follow the paper") {
   const quadratics::problem p(5, 7, 5);
-  std::vector<double> theta(p.size, 0.25), h(p.size);
+  std::vector<double> theta(p.size, 0.25);
+  fedagg::optimizer_state server(precision::f64);
   std::vector<feddyn_client> own(p.clients, feddyn_client(model_layout(model_view(theta))));
   by_the_paper r{std::vector<long double>(p.size, 0.25L), std::vector<long double>(p.size),
               std::vector<std::vector<long double>>(p.clients, std::vector<long double>(p.size))};
   for (std::size_t round = 0; round < 6; ++round) {
-    round_of(p, quadratics::participants(round, p.clients, 2), 6, theta, h, own, &r);
+    round_of(p, quadratics::participants(round, p.clients, 2), 6, theta, server, own, &r);
+    const auto h = server.slots()[0].values<double>(0);
+    CHECK(quadratics::distance(std::vector<double>(h.begin(), h.end()), r.h) < 1e-12);
     CHECK(quadratics::distance(theta, r.theta) < 1e-12);
     for (std::size_t i = 0; i < p.clients; ++i) {
       const auto v = values<double>(own[i]);
@@ -136,10 +137,11 @@ TEST_CASE("rounds of FedDyn with partial participation follow the paper") {
 TEST_CASE("FedDyn reaches the optimum of unlike clients, where FedAvg stalls") {
   const quadratics::problem p(5, 7, 6);
   const auto best = p.optimum(std::vector<double>(p.clients, 1.0));
-  std::vector<double> theta(p.size), h(p.size), x(p.size);
+  std::vector<double> theta(p.size), x(p.size);
+  fedagg::optimizer_state server(precision::f64);
   std::vector<feddyn_client> own(p.clients, feddyn_client(model_layout(model_view(theta))));
   for (std::size_t round = 0; round < 400; ++round) {
-    round_of(p, quadratics::participants(round, p.clients, 3), 40, theta, h, own, nullptr);
+    round_of(p, quadratics::participants(round, p.clients, 3), 40, theta, server, own, nullptr);
     std::vector<double> sum(p.size);
     for (std::size_t i = 0; i < p.clients; ++i) {
       std::vector<double> y = x;

@@ -17,11 +17,6 @@ using fedagg::write;
 
 namespace {
 
-double kept(double x) {
-  volatile double stored_value = x;
-  return stored_value;
-}
-
 std::span<double> values(const mutable_model_view& m) {
   const auto& t = m.entries()[0].tensor;
   return {static_cast<double*>(t.data()), t.size()};

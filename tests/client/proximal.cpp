@@ -15,11 +15,6 @@ using fedagg_test::memory_archive;
 
 namespace {
 
-double kept(double x) {
-  volatile double stored_value = x;
-  return stored_value;
-}
-
 template <class W, class G>
 void check_gradient(std::size_t d) {
   const auto w = sample<W>(kind::normal, 2, d, 41);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fedagg/client/scaffold.hpp>
+#include <fedagg/optimizers/scaffold_server.hpp>
 
 #include "support/memory_archive.hpp"
 #include "support/quadratics.hpp"
@@ -14,11 +15,6 @@ using fedagg::scaffold_client;
 using fedagg::write;
 
 namespace {
-
-double kept(double x) {
-  volatile double stored_value = x;
-  return stored_value;
-}
 
 template <class C>
 std::span<const C> values(const scaffold_client& s) {
@@ -77,10 +73,11 @@ struct by_the_paper {
 
 enum class option { gradient, difference };
 
-/// A round of both; `momentum` shows that the correction enters the gradient before it. The server's step is written
-/// out: x += eta_g mean (y - x), c += |S| / N mean (c_i+ - c_i).
+/// A round of both; `momentum` shows that the correction enters the gradient before it. The server's half is
+/// scaffold_server; beside it the paper's: x += eta_g mean (y - x), c += |S| / N mean (c_i+ - c_i).
 void round_of(const quadratics::problem& p, const std::vector<std::size_t>& who, option which, double momentum,
-              std::vector<double>& x, std::vector<double>& c, std::vector<scaffold_client>& own, by_the_paper* r) {
+              std::vector<double>& x, std::vector<double>& c, fedagg::optimizer_state& server,
+              std::vector<scaffold_client>& own, by_the_paper* r) {
   const double eta = 0.05, eta_g = 1;
   const std::size_t steps = 4;
   const auto n = static_cast<double>(p.clients), s = static_cast<double>(who.size());
@@ -119,10 +116,15 @@ void round_of(const quadratics::problem& p, const std::vector<std::size_t>& who,
       r->c_i[i][j] = plus;
     }
   }
+  for (double& v : moved) v /= s;
+  for (double& v : changed) v /= s;
+  const model_view delta(moved), controls(changed);
+  fedagg::step(fedagg::scaffold_server{.learning_rate = eta_g}, mutable_model_view(x), fedagg::pseudo_gradient::delta(delta),
+               server, {.participation = s / n}, {&controls});
+  const auto renewed = server.slots()[0].values<double>(0);
+  c.assign(renewed.begin(), renewed.end());
+  if (!r) return;
   for (std::size_t j = 0; j < p.size; ++j) {
-    x[j] += eta_g * moved[j] / s;
-    c[j] += s / n * (changed[j] / s);
-    if (!r) continue;
     r->x[j] += static_cast<long double>(eta_g) * moved_r[j] / static_cast<long double>(s);
     r->c[j] += changed_r[j] / static_cast<long double>(n);
   }
@@ -144,11 +146,12 @@ TEST_CASE("rounds of SCAFFOLD with partial participation follow the paper") {
   for (const option which : {option::gradient, option::difference})
     for (const double momentum : {0.0, 0.5}) {
       std::vector<double> x(p.size, 0.25), c(p.size);
+      fedagg::optimizer_state server(precision::f64);
       std::vector<scaffold_client> own(p.clients, scaffold_client(model_layout(model_view(x))));
       by_the_paper r{std::vector<long double>(p.size, 0.25L), std::vector<long double>(p.size),
                   std::vector<std::vector<long double>>(p.clients, std::vector<long double>(p.size))};
       for (std::size_t round = 0; round < 6; ++round) {
-        round_of(p, quadratics::participants(round, p.clients, 2), which, momentum, x, c, own, &r);
+        round_of(p, quadratics::participants(round, p.clients, 2), which, momentum, x, c, server, own, &r);
         CHECK(quadratics::distance(x, r.x) < 1e-13);
         CHECK(quadratics::distance(c, r.c) < 1e-13);
         for (std::size_t i = 0; i < p.clients; ++i) {
@@ -170,9 +173,10 @@ TEST_CASE("SCAFFOLD reaches the optimum of unlike clients, where FedAvg stalls")
   const auto best = p.optimum(std::vector<double>(p.clients, 1.0));
   for (const option which : {option::gradient, option::difference}) {
     std::vector<double> x(p.size), c(p.size);
+    fedagg::optimizer_state server(precision::f64);
     std::vector<scaffold_client> own(p.clients, scaffold_client(model_layout(model_view(x))));
     for (std::size_t round = 0; round < 400; ++round)
-      round_of(p, quadratics::participants(round, p.clients, 3), which, 0, x, c, own, nullptr);
+      round_of(p, quadratics::participants(round, p.clients, 3), which, 0, x, c, server, own, nullptr);
     CHECK(quadratics::distance(x, best) < 1e-10);
   }
   // The same steps without the correction, everyone taking part.

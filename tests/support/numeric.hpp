@@ -49,6 +49,12 @@ inline quad add(quad a, quad b) {
   return x + y;
 }
 
+/// A double that was rounded: no flag of the build keeps more of it, or contracts what it is used in.
+inline double kept(double x) {
+  volatile double stored_value = x;
+  return stored_value;
+}
+
 /// 2^e for -1074 <= e <= 1023, 0 below.
 inline double power(int e) {
   if (e < -1074) return 0;
