@@ -68,6 +68,7 @@ struct aggregate_options {
   std::string rule_json;
   std::vector<std::pair<std::string, std::string>> parameters; // as typed
   std::string base;
+  const char* base_option = "--base"; ///< what it is called where a message names it
   std::string trusted;
   std::string weights;
   std::string weights_from;

@@ -24,13 +24,14 @@ void check_paths(const aggregate_options& how) {
     if (!fresh) usage_error(at->second + " and " + role + in_quotes(path) + " are the same file" + refused_with);
   };
   for (const std::string& path : how.files) add(path, "", ": each client may count once");
-  if (!how.base.empty()) add(how.base, "--base ", ": the base is not a client");
+  const std::string base = how.base_option + std::string(" ");
+  if (!how.base.empty()) add(how.base, base.c_str(), ": the base is not a client");
   if (!how.trusted.empty()) add(how.trusted, "--trusted ", ": the trusted row is the server's own");
   struct stat about = {};
   // The output may replace the base, and nothing else.
   if (::stat(how.output.c_str(), &about) == 0) {
     const auto found = seen.find({about.st_dev, about.st_ino});
-    if (found != seen.end() && found->second.rfind("--base ", 0) != 0)
+    if (found != seen.end() && found->second.rfind(base, 0) != 0)
       usage_error("the output " + in_quotes(how.output) + " is the input " + found->second + ": it would replace it");
   }
   if (how.report.empty() || how.report == "-") return;

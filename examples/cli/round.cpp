@@ -78,6 +78,7 @@ public:
     aggregate_options paths;
     paths.files = how.files;
     paths.base = how.global;
+    paths.base_option = "--global";
     paths.output = how.global;
     paths.trusted = how.trusted;
     paths.report = how.report;

@@ -142,6 +142,7 @@ class Round(Case):
         self.bad(5, ["none"], "round", "--config", "none", "--state", "s", "--global", "g", "a")
         self.bad(5, ["none"], "round", "--config", "strategy.json", "--state", "s", "--global", "none", "a")
         self.bad(2, ["--state"], "round", "--config", "strategy.json", "--state", "g", "--global", "g", "a")
+        self.bad(2, ["--global", "same file"], "round", "--config", "strategy.json", "--state", "s", "--global", "g", "g")
         self.bad(2, ["same file"], "round", "--config", "strategy.json", "--state", "s", "--global", "g", "a", "a")
 
     def test_an_interrupted_commit_is_finished_or_undone(self):

@@ -29,8 +29,8 @@ struct fed_adam {
   static constexpr auto fields() {
     using o = fed_adam;
     return std::tuple{field{"learning_rate", &o::learning_rate, 0, 1e6, "eta"},
-                      field{"beta1", &o::beta1, 0, 0.9999999999999999, "share of the first moment that is kept"},
-                      field{"beta2", &o::beta2, 0, 0.9999999999999999, "share of the second moment that is kept"},
+                      field{"beta1", &o::beta1, 0, 0.999999, "share of the first moment that is kept"},
+                      field{"beta2", &o::beta2, 0, 0.999999, "share of the second moment that is kept"},
                       field{"tau", &o::tau, 1e-30, 1e6, "degree of adaptivity: what is added to the root"},
                       field{"initial_v", &o::initial_v, unset, 1e12, "what the second moment starts with; tau^2"},
                       field{"correction", &o::correction, 0, 2, "how the moments' bias is corrected"},

@@ -26,8 +26,8 @@ struct fed_yogi {
   static constexpr auto fields() {
     using o = fed_yogi;
     return std::tuple{field{"learning_rate", &o::learning_rate, 0, 1e6, "eta"},
-                      field{"beta1", &o::beta1, 0, 0.9999999999999999, "share of the first moment that is kept"},
-                      field{"beta2", &o::beta2, 0, 0.9999999999999999, "1 - beta2 is the second moment's step"},
+                      field{"beta1", &o::beta1, 0, 0.999999, "share of the first moment that is kept"},
+                      field{"beta2", &o::beta2, 0, 0.999999, "1 - beta2 is the second moment's step"},
                       field{"tau", &o::tau, 1e-30, 1e6, "degree of adaptivity: what is added to the root"},
                       field{"initial_v", &o::initial_v, unset, 1e12, "what the second moment starts with; tau^2"},
                       field{"correction", &o::correction, 0, 2, "how the moments' bias is corrected"}};
