@@ -8,8 +8,8 @@
 #include <fedagg/core/model_layout.hpp>
 #include <fedagg/core/model_view.hpp>
 #include <fedagg/core/relaxed.hpp>
-#include <fedagg/kernels/fp_guard.hpp>
 #include <fedagg/passes/accumulator/elements.hpp>
+#include <fedagg/passes/round/tasks.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {
 
@@ -23,9 +23,8 @@ template <class Void = void>
   if (const errc rc = layout.matches(model); rc != errc::ok) return rc;
   constexpr std::size_t grain = 65536, none = static_cast<std::size_t>(-1), reasons = 64;
   struct loop {
-    const model_view& model;
     const model_layout& layout;
-    std::size_t found = none, done = 0;
+    std::size_t found = none;
 
     bool looked_at(std::size_t k) const noexcept {
       return is_floating(layout.type(k)) || layout.policy(k) != integers::keep;
@@ -33,35 +32,21 @@ template <class Void = void>
     std::size_t tiles(std::size_t k) const noexcept {
       return looked_at(k) ? layout.elements(k) / grain + (layout.elements(k) % grain != 0) : 0;
     }
-  } l{model, layout};
+  } l{layout};
   std::size_t tiles = 0;
   for (std::size_t k = 0; k < layout.size(); ++k) {
     if (l.looked_at(k) && !is_floating(layout.type(k)) && !is_integer(layout.type(k))) return errc::unsupported_element;
     tiles += l.tiles(k);
   }
-  const task one(&l, [](void* context, std::size_t index) noexcept {
-    auto& in = *static_cast<loop*>(context);
-    const impl::fp_guard guard;
+  const errc ran = impl::run_tasks(executor, tiles, [&](std::size_t index) {
     std::size_t k = 0, at = index;
-    for (; k < in.layout.size() && at >= in.tiles(k); ++k) at -= in.tiles(k);
-    if (k < in.layout.size()) {
-      const std::size_t size = in.layout.elements(k);
-      const errc rc = impl::look_for_non_finite(in.model.entries()[k].tensor, at * grain,
-                                                size - at * grain < grain ? size : (at + 1) * grain);
-      if (rc != errc::ok) detail::lower_to(in.found, k * reasons + static_cast<std::size_t>(rc));
-    }
-    detail::fetch_add(in.done, detail::ticket(index));
+    for (; k < layout.size() && at >= l.tiles(k); ++k) at -= l.tiles(k);
+    const std::size_t size = layout.elements(k);
+    const errc rc = impl::look_for_non_finite(model.entries()[k].tensor, at * grain,
+                                              size - at * grain < grain ? size : (at + 1) * grain);
+    if (rc != errc::ok) detail::lower_to(l.found, k * reasons + static_cast<std::size_t>(rc));
   });
-#if FEDAGG_EXCEPTIONS
-  try {
-    executor(tiles, one);
-  } catch (...) {
-    return errc::executor_failed;
-  }
-#else
-  executor(tiles, one);
-#endif
-  if (l.done != detail::all_tickets(tiles)) return errc::executor_failed;
+  if (ran != errc::ok) return ran;
   return l.found == none ? errc::ok : static_cast<errc>(l.found % reasons);
 }
 

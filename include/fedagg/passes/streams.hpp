@@ -19,6 +19,7 @@
 #include <fedagg/kernels/lanes.hpp>
 #include <fedagg/kernels/parts/stream.hpp>
 #include <fedagg/kernels/simd.hpp>
+#include <fedagg/passes/round/tasks.hpp>
 #include <fedagg/passes/streams/table.hpp>
 #include <fedagg/passes/strided.hpp>
 
@@ -117,19 +118,9 @@ private:
   }();
 
   errc sweep() noexcept {
-    done_ = 0;
     found_ = stream_fault::none;
-    const task one(this, [](void* self, std::size_t index) noexcept { static_cast<stream_pass*>(self)->part(index); });
-#if FEDAGG_EXCEPTIONS
-    try {
-      how_.executor(tasks(), one);
-    } catch (...) {
-      return errc::executor_failed;
-    }
-#else
-    how_.executor(tasks(), one);
-#endif
-    if (done_ != detail::all_tickets(tasks())) return errc::executor_failed;
+    if (const errc rc = run_tasks(how_.executor, tasks(), [this](std::size_t index) { part(index); }); rc != errc::ok)
+      return rc;
     if (found_ == stream_fault::none) return errc::ok;
     if (how_.fault) *how_.fault = {table_.position(found_ / reasons), table_.name(found_ / reasons)};
     return static_cast<errc>(found_ % reasons);
@@ -146,7 +137,6 @@ private:
   }
 
   void part(std::size_t index) noexcept {
-    const fp_guard guard;
     std::size_t k = 0, at = index;
     for (; k < table_.size() && at >= tasks_of(k); ++k) at -= tasks_of(k);
     if (k < table_.size()) {
@@ -155,7 +145,6 @@ private:
       const errc rc = seen & saw_non_finite ? errc::non_finite : seen & saw_overflow ? errc::overflow : errc::ok;
       if (rc != errc::ok) detail::lower_to(found_, k * reasons + static_cast<std::size_t>(rc));
     }
-    detail::fetch_add(done_, detail::ticket(index));
   }
 
   /// Coordinates [begin, begin + count) of tensor k, which are task `index`.
@@ -219,7 +208,6 @@ private:
   const stream_options& how_;
   std::size_t grain_;
   bool store_ = true;
-  std::size_t done_ = 0;
   std::size_t found_ = stream_fault::none;
   std::vector<double> partial_;
 };

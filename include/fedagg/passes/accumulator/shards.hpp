@@ -8,7 +8,7 @@
 #include <fedagg/core/errc.hpp>
 #include <fedagg/core/executor.hpp>
 #include <fedagg/core/relaxed.hpp>
-#include <fedagg/kernels/fp_guard.hpp>
+#include <fedagg/passes/round/tasks.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
@@ -34,35 +34,6 @@ private:
 
   unsigned char& flag_;
 };
-
-/// Runs f(index) for every index below count, each in the standard floating-point mode. `executor_failed` if the
-/// executor threw, or did not run each once.
-template <class F>
-errc run_tasks(executor_ref executor, std::size_t count, const F& f) noexcept {
-  struct loop {
-    const F& f;
-    std::size_t count;
-    std::size_t done = 0;
-  } l{f, count};
-  const task one(&l, [](void* context, std::size_t index) noexcept {
-    auto& in = *static_cast<loop*>(context);
-    if (index < in.count) {
-      const fp_guard guard;
-      in.f(index);
-    }
-    detail::fetch_add(in.done, detail::ticket(index));
-  });
-#if FEDAGG_EXCEPTIONS
-  try {
-    executor(count, one);
-  } catch (...) {
-    return errc::executor_failed;
-  }
-#else
-  executor(count, one);
-#endif
-  return l.done == detail::all_tickets(count) ? errc::ok : errc::executor_failed;
-}
 
 /// The tiles of an accumulator, each with a flag that whoever adds to it holds.
 class sum_shards {

@@ -12,6 +12,7 @@
 
 #include <fedagg/passes/coordinate_pass.hpp>
 #include <fedagg/passes/round/base.hpp>
+#include <fedagg/passes/round/tasks.hpp>
 #include <fedagg/passes/strided.hpp>
 #include <fedagg/protocols/partial/settings.hpp>
 
@@ -148,17 +149,8 @@ private:
 
   /// A client with a NaN anywhere is left out everywhere: tensors that are written already could not be written again.
   errc look_at_values() {
-    struct scan {
-      partial_round& round;
-      std::size_t done = 0;
-    } all{*this};
-    how_.executor(clients_.size(), task(&all, [](void* self, std::size_t i) noexcept {
-                    scan& s = *static_cast<scan*>(self);
-                    const fp_guard guard;
-                    if (i < s.round.clients_.size()) s.round.look_at(i);
-                    detail::fetch_add(s.done, detail::ticket(i));
-                  }));
-    if (all.done != detail::all_tickets(clients_.size())) return errc::executor_failed;
+    const errc ran = run_tasks(how_.executor, clients_.size(), [this](std::size_t i) { look_at(i); });
+    if (ran != errc::ok) return ran;
     ++o_.passes;
     errc first = errc::ok;
     for (std::size_t i = 0; i < clients_.size(); ++i) {
