@@ -14,6 +14,7 @@
 #include "support/allocations.hpp"
 #include "support/catch.hpp"
 #include "support/memory_archive.hpp"
+#include "support/numeric.hpp"
 
 using fedagg::client_history;
 using fedagg::cohort;
@@ -46,15 +47,15 @@ struct update {
     m.add("w", w).add("v", v).add("h", h).add("b", b).add("steps", steps);
     return m;
   }
-  /// x += y - base, rounded once after double.
+  /// x += y - base in doubles, each operation rounded for itself whatever the flags, and once to the element type.
   void add(const update& y, const update& base) {
-    for (std::size_t k = 0; k < w.size(); ++k)
-      w[k] = static_cast<float>(double{w[k]} + (double{y.w[k]} - double{base.w[k]}));
-    for (std::size_t k = 0; k < v.size(); ++k) v[k] += y.v[k] - base.v[k];
+    const auto sum = [](double x, double from, double to) { return numeric::kept(x + numeric::kept(to - from)); };
+    for (std::size_t k = 0; k < w.size(); ++k) w[k] = static_cast<float>(sum(w[k], base.w[k], y.w[k]));
+    for (std::size_t k = 0; k < v.size(); ++k) v[k] = sum(v[k], base.v[k], y.v[k]);
     for (std::size_t k = 0; k < h.size(); ++k)
-      h[k] = fedagg::to_float16(double{to_float(h[k])} + (double{to_float(y.h[k])} - double{to_float(base.h[k])}));
+      h[k] = fedagg::to_float16(sum(to_float(h[k]), to_float(base.h[k]), to_float(y.h[k])));
     for (std::size_t k = 0; k < b.size(); ++k)
-      b[k] = fedagg::to_bfloat16(double{to_float(b[k])} + (double{to_float(y.b[k])} - double{to_float(base.b[k])}));
+      b[k] = fedagg::to_bfloat16(sum(to_float(b[k]), to_float(base.b[k]), to_float(y.b[k])));
   }
 };
 
