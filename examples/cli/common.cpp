@@ -60,6 +60,20 @@ status status_of(errc code) noexcept {
   case errc::out_of_memory:
   case errc::executor_failed:
   case errc::rule_failed: return status::internal;
+  // Of secure aggregation, which no command does.
+  case errc::insecure_parameters:
+  case errc::ring_too_narrow:
+  case errc::no_randomness:
+  case errc::state_not_saved:
+  case errc::message_format:
+  case errc::wrong_stage:
+  case errc::wrong_context:
+  case errc::bad_key:
+  case errc::bad_signature:
+  case errc::bad_share:
+  case errc::bad_dealer:
+  case errc::bad_survivors:
+  case errc::bad_sum: return status::internal;
   }
   return status::internal;
 }
@@ -112,6 +126,19 @@ const char* code_name(errc code) noexcept {
   case errc::unknown_rule: return "unknown_rule";
   case errc::unknown_optimizer: return "unknown_optimizer";
   case errc::unknown_mixing: return "unknown_mixing";
+  case errc::insecure_parameters: return "insecure_parameters";
+  case errc::ring_too_narrow: return "ring_too_narrow";
+  case errc::no_randomness: return "no_randomness";
+  case errc::state_not_saved: return "state_not_saved";
+  case errc::message_format: return "message_format";
+  case errc::wrong_stage: return "wrong_stage";
+  case errc::wrong_context: return "wrong_context";
+  case errc::bad_key: return "bad_key";
+  case errc::bad_signature: return "bad_signature";
+  case errc::bad_share: return "bad_share";
+  case errc::bad_dealer: return "bad_dealer";
+  case errc::bad_survivors: return "bad_survivors";
+  case errc::bad_sum: return "bad_sum";
   }
   return "unknown";
 }

@@ -17,7 +17,7 @@ static_assert(message(errc::ok)[0] == 'o', "messages are constants");
 
 namespace {
 
-constexpr int codes = static_cast<int>(errc::unknown_mixing) + 1;
+constexpr int codes = static_cast<int>(errc::bad_sum) + 1;
 const char* const fallback = message(static_cast<errc>(-1));
 
 } // namespace

@@ -59,6 +59,21 @@ enum class errc : int {
   unknown_rule,
   unknown_optimizer,
   unknown_mixing,
+  // secure aggregation: the caller's
+  insecure_parameters,
+  ring_too_narrow,
+  no_randomness,
+  state_not_saved,
+  // the other party's
+  message_format,
+  wrong_stage,
+  wrong_context,
+  bad_key,
+  bad_signature,
+  bad_share,
+  bad_dealer,
+  bad_survivors,
+  bad_sum,
 };
 
 /// One English sentence for a code, without a full stop; never null.
@@ -156,6 +171,32 @@ constexpr const char* message(errc code) noexcept {
     return "no optimizer of this name";
   case errc::unknown_mixing:
     return "no mixing of this name";
+  case errc::insecure_parameters:
+    return "parameters under which the threat model's promise does not hold";
+  case errc::ring_too_narrow:
+    return "a sum could leave the ring: it needs more bits";
+  case errc::no_randomness:
+    return "the generator of random secrets failed";
+  case errc::state_not_saved:
+    return "the state could not be saved, so nothing was released";
+  case errc::message_format:
+    return "not a valid message of this protocol and version";
+  case errc::wrong_stage:
+    return "a message of another stage, or a second one that differs from the first";
+  case errc::wrong_context:
+    return "a message of another round, or of other parameters, keys or clients";
+  case errc::bad_key:
+    return "a public key that is repeated, of low order, or not this client's own";
+  case errc::bad_signature:
+    return "a signature that does not verify";
+  case errc::bad_share:
+    return "a share that does not open, or is not the one its dealer committed to";
+  case errc::bad_dealer:
+    return "shares that do not yield the secret their dealer committed to";
+  case errc::bad_survivors:
+    return "announced clients that are too few, unknown, or contradict what was announced before";
+  case errc::bad_sum:
+    return "a sum that the accepted clients cannot have sent";
   }
   return "unknown error";
 }
