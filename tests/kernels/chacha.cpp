@@ -2,7 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <fedagg/kernels/parts/chacha.hpp>
@@ -54,7 +54,8 @@ void adds(fedagg::isa which) {
     const std::size_t count = bytes / sizeof(Word);
     std::vector<std::vector<std::uint8_t>> streams;
     for (const auto& key : keys) streams.push_back(expected(key, 7, bytes));
-    for (const auto& [added, subtracted] : {std::pair{0u, 0u}, {1u, 0u}, {0u, 1u}, {3u, 2u}, {2u, 3u}}) {
+    for (const auto& split : {std::pair{0u, 0u}, {1u, 0u}, {0u, 1u}, {3u, 2u}, {2u, 3u}}) {
+      const std::size_t added = split.first, subtracted = split.second;
       std::vector<Word> want(count + 1), got(count + 1);
       for (std::size_t j = 0; j < want.size(); ++j) want[j] = got[j] = static_cast<Word>(j * 0x9e3779b97f4a7c15u);
       for (std::size_t i = 0; i < added + subtracted; ++i)
