@@ -30,8 +30,8 @@ public:
     keep_ = keep;
   }
 
-  /// A new round, whatever came of the last one. What `secure_setup::check` says, `unknown_client` if the key is none of
-  /// the roster's, `no_randomness`, `state_not_saved`, `out_of_memory`: then nothing has begun.
+  /// A new round, whatever came of the last one. What `secure_setup::check` says, `unknown_client` if the key is none
+  /// of the roster's, `no_randomness`, `state_not_saved`, `out_of_memory`: then nothing has begun.
   [[nodiscard]] errc try_begin(const secure_setup& setup, const signing_key& identity) noexcept {
     return impl::no_throw([&] {
       secure_client next(suite_);
@@ -45,8 +45,8 @@ public:
     });
   }
 
-  /// Goes on from a sealed state. `output()` are the bytes that were ready to be sent when it was saved: send them again.
-  /// `state_mismatch` if it was sealed under another key, in another round, by another client, or is damaged.
+  /// Goes on from a sealed state. `output()` are the bytes that were ready to be sent when it was saved: send them
+  /// again. `state_mismatch` if it was sealed under another key, in another round, by another client, or is damaged.
   /// **Only the latest state may be restored**: an older one makes a client answer twice, which opens its input.
   [[nodiscard]] errc try_restore(const secure_setup& setup, const signing_key& identity, bytes_view sealed) noexcept {
     return impl::no_throw([&] {
@@ -67,8 +67,8 @@ public:
     });
   }
 
-  /// The vector that this round's sum is made of: encoded, and with whatever noise is added in the ring. Taken before the
-  /// server's `deliveries`; only one is ever masked. `layout_mismatch`, `wrong_stage`.
+  /// The vector that this round's sum is made of: encoded, and with whatever noise is added in the ring. Taken before
+  /// the server's `deliveries`; only one is ever masked. `layout_mismatch`, `wrong_stage`.
   [[nodiscard]] errc try_input(ring_vector&& x) noexcept {
     if (s_.stage == client_stage::idle || s_.stage > client_stage::sent_shares) return errc::wrong_stage;
     if (!(x.layout() == setup_.layout)) return errc::layout_mismatch;
@@ -79,8 +79,8 @@ public:
 
   /// Takes a message of the server and makes the answer to it. `message_format`, `wrong_stage`, `wrong_context`,
   /// `bad_key`, `bad_signature`, `bad_survivors` for a server that does not keep to the protocol; `bad_parameter` where
-  /// `try_input` is missing; `no_randomness`, `state_not_saved`, `out_of_memory`, `executor_failed`. Nothing has changed
-  /// then, but that after the last three an input that was being masked must be given again.
+  /// `try_input` is missing; `no_randomness`, `state_not_saved`, `out_of_memory`, `executor_failed`. Nothing has
+  /// changed then, but that after the last three an input that was being masked must be given again.
   [[nodiscard]] errc try_receive(bytes_view message, executor_ref executor = {}) noexcept {
     return impl::no_throw([&] { return receive(message, executor); });
   }

@@ -9,9 +9,9 @@
 
 #include <fedagg/core/errc.hpp>
 #include <fedagg/secure/graph_parameters.hpp>
+#include <fedagg/secure/protocol/transcript.hpp>
 #include <fedagg/secure/ring_vector.hpp>
 #include <fedagg/secure/threat_model.hpp>
-#include <fedagg/secure/protocol/transcript.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {
 
@@ -63,8 +63,8 @@ struct secure_setup {
     return t > minimum_inputs() ? t : minimum_inputs();
   }
 
-  /// `ok` if the conditions of the threat model hold (see threat_model.hpp), else `insecure_parameters`; `bad_key` for a
-  /// key that stands twice in the roster; `bad_parameter`.
+  /// `ok` if the conditions of the threat model hold (see threat_model.hpp), else `insecure_parameters`; `bad_key` for
+  /// a key that stands twice in the roster; `bad_parameter`.
   errc check() const noexcept {
     const secure_parameters& p = parameters;
     if (roster.size() < 2 || roster.size() > 1000000 || layout.size() == 0) return errc::bad_parameter;

@@ -204,7 +204,8 @@ private:
     const digest binding = keys.share_binding(dealer.client, self_, seed_hash, s.self_hash, s.mask_hash);
     if (!suite_.open(key, s.nonce, s.sealed, binding, dealer.shares.bytes())) return false;
     const auto shares = dealer.shares.bytes();
-    return keys.share_hash(share_of::self_mask, dealer.client, self_, shares.first(shamir_share_bytes)) == s.self_hash &&
+    return keys.share_hash(share_of::self_mask, dealer.client, self_, shares.first(shamir_share_bytes)) ==
+               s.self_hash &&
            keys.share_hash(share_of::mask_key, dealer.client, self_, shares.subspan(shamir_share_bytes)) == s.mask_hash;
   }
 

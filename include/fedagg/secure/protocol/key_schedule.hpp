@@ -47,7 +47,8 @@ public:
     h.bytes(context_).number(static_cast<std::uint64_t>(kind)).number(i).number(j);
     return h.bytes(share).finish();
   }
-  /// What sealed shares are bound to besides their key: a holder that opens them knows that the server has these hashes.
+  /// What sealed shares are bound to besides their key: a holder that opens them knows that the server has these
+  /// hashes.
   digest share_binding(std::uint32_t i, std::uint32_t j, const digest& seed, const digest& self_share,
                        const digest& mask_share) const noexcept {
     transcript<S> h("fedagg sealed shares");
@@ -84,8 +85,7 @@ template <mask_generator G>
 errc mask_vector(const G& generator, ring_vector& x, std::span<const mask_key> masks, executor_ref executor) {
   std::vector<mask_segment> segments;
   segments.reserve(x.size());
-  for (std::size_t k = 0; k < x.size(); ++k)
-    x.visit(k, [&](auto words) { segments.emplace_back(words, k); });
+  for (std::size_t k = 0; k < x.size(); ++k) x.visit(k, [&](auto words) { segments.emplace_back(words, k); });
   return add_masks(generator, segments, masks, executor);
 }
 

@@ -8,24 +8,24 @@
 
 #include <fedagg/core/errc.hpp>
 #include <fedagg/secure/protocol/client_set.hpp>
-#include <fedagg/secure/shamir.hpp>
 #include <fedagg/secure/protocol/transcript.hpp>
 #include <fedagg/secure/protocol/wire.hpp>
+#include <fedagg/secure/shamir.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
 
 /// The messages of a round, in their order. Those of clients are signed; a server has no key, and needs none: what it
 /// says is bound by what clients signed.
 enum class secure_message : std::uint8_t {
-  keys = 1,    ///< client: its fresh public keys
-  directory,   ///< server: everyone's
-  shares,      ///< client: shares of its secrets, sealed for each neighbour
-  deliveries,  ///< server: the shares that others sealed for this client
-  masked,      ///< client: its masked vector
-  survivors,   ///< server: whose masked vectors it has
-  consent,     ///< client: a signature on that
-  consents,    ///< server: everyone's
-  openings,    ///< client: shares of self masks of survivors, of mask keys of the others
+  keys = 1,   ///< client: its fresh public keys
+  directory,  ///< server: everyone's
+  shares,     ///< client: shares of its secrets, sealed for each neighbour
+  deliveries, ///< server: the shares that others sealed for this client
+  masked,     ///< client: its masked vector
+  survivors,  ///< server: whose masked vectors it has
+  consent,    ///< client: a signature on that
+  consents,   ///< server: everyone's
+  openings,   ///< client: shares of self masks of survivors, of mask keys of the others
 };
 
 inline constexpr std::uint8_t secure_wire_version = 1;

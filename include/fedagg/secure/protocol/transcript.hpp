@@ -10,8 +10,8 @@
 
 namespace fedagg::inline FEDAGG_ABI {
 
-/// A hash of labelled parts. Every purpose has a label of its own, and with it the kinds of its parts; bytes stand behind
-/// their length. So no two lists of parts are the same input of the hash.
+/// A hash of labelled parts. Every purpose has a label of its own, and with it the kinds of its parts; bytes stand
+/// behind their length. So no two lists of parts are the same input of the hash.
 template <crypto_suite S>
 class transcript {
 public:
@@ -28,9 +28,7 @@ public:
   }
   digest finish() noexcept { return hash_.finish(); }
 
-  static bytes_view text(const char* s) noexcept {
-    return {reinterpret_cast<const std::uint8_t*>(s), std::strlen(s)};
-  }
+  static bytes_view text(const char* s) noexcept { return {reinterpret_cast<const std::uint8_t*>(s), std::strlen(s)}; }
 
 private:
   void raw(std::uint64_t x) noexcept {
