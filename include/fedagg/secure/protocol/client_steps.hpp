@@ -157,11 +157,12 @@ private:
     if (!suite_.random(next.seed.bytes())) return errc::no_randomness;
     const std::size_t count = next.neighbours.size(), own = setup_.complete() ? 1 : 0;
     std::vector<std::uint32_t> points;
-    for (const auto& n : next.neighbours) points.push_back(n.client + 1);
-    if (own) points.push_back(self_ + 1);
+    for (const auto& n : next.neighbours) points.push_back(shamir_x(n.client));
+    if (own) points.push_back(shamir_x(self_));
     secret_buffer of_seed(points.size() * shamir_share_bytes), of_key(points.size() * shamir_share_bytes);
     const auto deal_one = [&](const secret_key& secret, secret_buffer& out) {
-      return share_secret(secret, setup_.parameters.threshold, points, suite_, {out.data(), out.size()});
+      return shamir_share(secret, setup_.parameters.threshold, points, [&](bytes_span to) { return suite_.random(to); },
+                          {out.data(), out.size()});
     };
     if (const errc rc = deal_one(next.seed, of_seed); rc != errc::ok) return rc;
     if (const errc rc = deal_one(next.mask_key, of_key); rc != errc::ok) return rc;

@@ -177,7 +177,7 @@ public:
         return;
       }
       held_share& h = peers_[dealer].opened.emplace_back();
-      h.point = client + 1;
+      h.point = shamir_x(client);
       std::memcpy(h.share.data(), share.data(), shamir_share_bytes);
     };
     if (setup_.complete()) take(client, p.own_hash, share_of::self_mask, r.bytes(shamir_share_bytes));
@@ -235,19 +235,30 @@ public:
 
   /// The survivors' self masks, and the masks that they share with those who dropped out, as they come off the sum.
   /// `round_incomplete` if a secret has too few shares; `bad_dealer` if they do not yield it, and whose it is.
-  errc masks(std::vector<mask_key>& masks, std::uint32_t& culprit) const {
+  errc masks(std::vector<mask_key>& masks, std::uint32_t& culprit) {
     const std::uint32_t n = setup_.clients(), t = setup_.parameters.threshold;
     for (std::uint32_t i = 0; i < n; ++i)
       if (dealers_.contains(i) && peers_[i].opened.size() < t && needed(i)) return errc::round_incomplete;
     const key_schedule<S> keys(suite_, context_);
-    shamir_reconstructor shares(t);
+    secret_buffer shares(std::size_t{t} * shamir_share_bytes);
+    std::vector<std::uint32_t> points(t), weighed;
+    shamir_weights weights;
     for (std::uint32_t i = 0; i < n; ++i) {
       if (!dealers_.contains(i) || !needed(i)) continue;
       const bool survives = survivors_.contains(i);
+      // The t lowest holders: mostly the same for all dealers, and so are the weights.
+      std::vector<held_share>& opened = peers_[i].opened;
+      std::sort(opened.begin(), opened.end(), [](const auto& x, const auto& y) { return x.point < y.point; });
+      for (std::uint32_t k = 0; k < t; ++k) {
+        points[k] = opened[k].point;
+        std::memcpy(shares.data() + k * shamir_share_bytes, opened[k].share.data(), shamir_share_bytes);
+      }
+      if (points != weighed) {
+        if (const errc rc = weights.try_reset(points); rc != errc::ok) return rc;
+        weighed = points;
+      }
       secret_key secret;
-      const auto point = [&](std::size_t k) { return peers_[i].opened[k].point; };
-      const auto share = [&](std::size_t k) { return bytes_view(peers_[i].opened[k].share); };
-      if (shares.reconstruct(point, share, secret) != errc::ok) return culprit = i, errc::bad_dealer;
+      if (weights.reconstruct({shares.data(), shares.size()}, secret) != errc::ok) return culprit = i, errc::bad_dealer;
       if (survives) {
         if (keys.seed_hash(secret, i) != peers_[i].seed_hash) return culprit = i, errc::bad_dealer;
         keys.self_mask(secret, i, masks.emplace_back());
