@@ -76,7 +76,7 @@ public:
     }
     if (!mine) return errc::bad_key;
     if (next.directory.size() < setup_.least()) return errc::bad_survivors;
-    if (holders(next.neighbours.size()) < setup_.parameters.threshold) return errc::bad_survivors;
+    if (holders(next.neighbours.size()) < setup_.threshold()) return errc::bad_survivors;
     next.context = header.binding;
     return deal(next);
   }
@@ -92,7 +92,7 @@ public:
     std::size_t dealing = 0;
     for (auto& neighbour : next.neighbours) dealing += next.dealers.contains(neighbour.client);
     if (r.left() != dealing * (32 + sealed_shares::bytes)) return errc::message_format;
-    if (holders(dealing) < setup_.parameters.threshold) return errc::bad_survivors;
+    if (holders(dealing) < setup_.threshold()) return errc::bad_survivors;
 
     const key_schedule<S> keys(suite_, next.context);
     std::vector<mask_key> masks;
@@ -161,7 +161,7 @@ private:
     if (own) points.push_back(shamir_x(self_));
     secret_buffer of_seed(points.size() * shamir_share_bytes), of_key(points.size() * shamir_share_bytes);
     const auto deal_one = [&](const secret_key& secret, secret_buffer& out) {
-      return shamir_share(secret, setup_.parameters.threshold, points, [&](bytes_span to) { return suite_.random(to); },
+      return shamir_share(secret, setup_.threshold(), points, [&](bytes_span to) { return suite_.random(to); },
                           {out.data(), out.size()});
     };
     if (const errc rc = deal_one(next.seed, of_seed); rc != errc::ok) return rc;
