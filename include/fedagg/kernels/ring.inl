@@ -38,8 +38,9 @@ struct ring_kernel<FEDAGG_ISA> {
     return s::any((seen | other) & static_cast<W>(~magnitude)) || rest > magnitude;
   }
 
-  /// out[0..count) = residues of x, of 16 or 32 bits for a limit below 2^63, else of 64 bits for one below 2^95. Returns
-  /// how many values were clipped; without Clip none is, and the caller knows that they are within the limit.
+  /// out[0..count) = residues of x, of 16 or 32 bits for a limit below 2^63, of 64 bits for one below 2^95. Returns
+  /// how many values were clipped; without Clip none is, and the caller knows that they are within the limit, and that
+  /// this is below 2^83.
   template <bool Clip, class T, class W>
   FEDAGG_TARGET FEDAGG_NOINLINE static std::size_t encode(const T* x, const ring_scaling& how,
                                                           const std::uint32_t* random, std::size_t count,
@@ -166,8 +167,8 @@ private:
                                          wide_u64& clipped) noexcept {
     const wide_f64 a = scaled<Clip>(x, how, clipped), b = scaled<Clip>(x + wide, how, clipped);
     if constexpr (sizeof(W) == 8) {
-      s::store(out, whole(a, random));
-      s::store(out + wide, whole(b, random + wide));
+      s::store(out, whole<Clip>(a, random));
+      s::store(out + wide, whole<Clip>(b, random + wide));
     } else {
       const pair_u32 words = residues(a, b, random);
       if constexpr (sizeof(W) == 4)
@@ -210,15 +211,20 @@ private:
     low = s::template bits<wide_u64>(FEDAGG_FP_KEEP(rest + ones)) + long_words(random);
   }
 
+  /// Of 64 bits; a z below 2^83 unless Far.
+  template <bool Far>
   FEDAGG_TARGET static inline wide_u64 whole(const wide_f64& z, const std::uint32_t* random) noexcept {
     FEDAGG_FP_IN_ORDER
-    constexpr std::uint64_t half = std::uint64_t{1} << 51;
-    const wide_f64 lifted = FEDAGG_FP_KEEP(z + top);
-    const wide_f64 rest = FEDAGG_FP_KEEP(z - FEDAGG_FP_KEEP(lifted - top));
+    constexpr std::uint64_t mantissa = (std::uint64_t{1} << 52) - 1, half = std::uint64_t{1} << 51;
     wide_u64 high, low;
-    split(rest, random, high, low);
-    constexpr std::uint64_t mantissa = (std::uint64_t{1} << 52) - 1;
-    return (s::template bits<wide_u64>(lifted) << 32) + ((high & mantissa) - half) + ((low >> 32) - std::uint64_t{ones_high});
+    if constexpr (!Far) {
+      split(z, random, high, low);
+      return ((high & mantissa) + (low >> 32)) - (half + ones_high);
+    } else {
+      const wide_f64 lifted = FEDAGG_FP_KEEP(z + top);
+      split(FEDAGG_FP_KEEP(z - FEDAGG_FP_KEEP(lifted - top)), random, high, low);
+      return (s::template bits<wide_u64>(lifted) << 32) + ((high & mantissa) + (low >> 32)) - (half + ones_high);
+    }
   }
 
   FEDAGG_TARGET static inline wide_u64 long_words(const std::uint32_t* p) noexcept {
