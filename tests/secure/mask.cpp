@@ -60,7 +60,7 @@ struct aes_masks {
     for (unsigned k = 0; k < 8; ++k) counter[15 - k] = static_cast<std::uint8_t>(offset / 16 >> 8 * k);
     EVP_CIPHER_CTX* context = EVP_CIPHER_CTX_new();
     int size = 0;
-    std::memset(out.data(), 0, out.size());
+    std::fill(out.begin(), out.end(), std::uint8_t{0});
     const bool done = context && EVP_EncryptInit_ex(context, EVP_aes_256_ctr(), nullptr, key.data(), counter) == 1 &&
                       EVP_EncryptUpdate(context, out.data(), &size, out.data(), static_cast<int>(out.size())) == 1;
     EVP_CIPHER_CTX_free(context);
