@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <new>
 #include <string_view>
 
 #include <fedagg/core/errc.hpp>
@@ -49,6 +50,20 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 #else
   std::fprintf(stderr, "fedagg: %s\n", error(code, what).what());
   std::abort();
+#endif
+}
+
+/// What `f` returns, or `out_of_memory` where it throws std::bad_alloc.
+template <class F>
+errc no_throw(const F& f) noexcept {
+#if FEDAGG_EXCEPTIONS
+  try {
+    return f();
+  } catch (const std::bad_alloc&) {
+    return errc::out_of_memory;
+  }
+#else
+  return f();
 #endif
 }
 

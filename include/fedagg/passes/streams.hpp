@@ -5,7 +5,6 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
-#include <new>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -211,19 +210,6 @@ private:
   std::size_t found_ = stream_fault::none;
   std::vector<double> partial_;
 };
-
-template <class F>
-errc no_throw(const F& f) noexcept {
-#if FEDAGG_EXCEPTIONS
-  try {
-    return f();
-  } catch (const std::bad_alloc&) {
-    return errc::out_of_memory;
-  }
-#else
-  return f();
-#endif
-}
 
 } // namespace impl
 
