@@ -133,6 +133,20 @@ struct lazy {
   }
 };
 
+/// A vector of three segments, as `ring_vector` is one.
+struct three_segments {
+  std::vector<std::uint64_t> a = some_words<std::uint64_t>(3);
+  std::vector<std::uint16_t> b = some_words<std::uint16_t>(20000);
+  std::vector<std::uint32_t> c = some_words<std::uint32_t>(9001);
+  std::size_t size() const { return 3; }
+  template <class F>
+  auto visit(std::size_t k, F&& f) {
+    return k == 0 ? f(std::span(a)) : k == 1 ? f(std::span(b)) : f(std::span(c));
+  }
+};
+static_assert(fedagg::masked_vector<three_segments>);
+static_assert(!fedagg::masked_vector<std::vector<std::uint32_t>>);
+
 template <class Word, class G>
 void one_segment(const G& generator, std::size_t count, std::size_t how_many, std::uint64_t index) {
   const auto keys = some_keys(how_many);
@@ -221,6 +235,19 @@ TEST_CASE("several segments of all widths, by any executor") {
   CHECK(a == some_words<std::uint64_t>(5));
   CHECK(b == some_words<std::uint32_t>(70000));
   CHECK(c == some_words<std::uint16_t>(40001));
+}
+
+TEST_CASE("the segments of a vector are named by their places") {
+  const auto keys = some_keys(3);
+  three_segments got, want;
+  reference(chacha20_masks{}, want.a, 0, keys);
+  reference(chacha20_masks{}, want.b, 1, keys);
+  reference(chacha20_masks{}, want.c, 2, keys);
+  backwards executor;
+  REQUIRE(add_masks(chacha20_masks{}, got, keys, executor) == errc::ok);
+  CHECK(got.a == want.a);
+  CHECK(got.b == want.b);
+  CHECK(got.c == want.c);
 }
 
 TEST_CASE("pairwise masks cancel in a sum") {
