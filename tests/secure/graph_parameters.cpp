@@ -41,16 +41,20 @@ long double choose(unsigned n, unsigned k) {
   return c;
 }
 
-/// log2 of P(X >= t) for the hypergeometric X, by the definition.
+/// log2 of P(X >= t) for the hypergeometric X, by the definition; what is lost below 2^-60 of the first term.
 double tail(unsigned all, unsigned marked, unsigned draws, unsigned t) {
   const auto log_choose = [](unsigned n, unsigned k) {
     return std::lgamma(n + 1.0L) - std::lgamma(k + 1.0L) - std::lgamma(n - k + 1.0L);
   };
-  long double sum = 0;
-  for (unsigned j = t; j <= marked && j <= draws; ++j)
-    if (draws - j <= all - marked)
-      sum += std::exp(log_choose(marked, j) + log_choose(all - marked, draws - j) - log_choose(all, draws) + 300);
-  return sum > 0 ? static_cast<double>((std::log(sum) - 300) / std::log(2.0L)) : -1e9;
+  long double sum = 0, first = 0;
+  for (unsigned j = t; j <= marked && j <= draws; ++j) {
+    if (draws - j > all - marked) continue;
+    const long double term = log_choose(marked, j) + log_choose(all - marked, draws - j) - log_choose(all, draws);
+    if (sum == 0) first = term;
+    sum += std::exp(term - first);
+    if (term < first - 42) break;
+  }
+  return sum > 0 ? static_cast<double>((std::log(sum) + first) / std::log(2.0L)) : -1e9;
 }
 
 graph_risk risk(const graph_setting& s, const graph_parameters& g) {
