@@ -10,7 +10,6 @@
 #include "support/catch.hpp"
 
 using fedagg::secret_bytes;
-using fedagg::wipe;
 
 static_assert(std::is_same_v<fedagg::signing_key, secret_bytes<64>>);
 template <class T>
@@ -26,17 +25,6 @@ bool all(const unsigned char* data, std::size_t size, unsigned char value) {
 }
 
 } // namespace
-
-TEST_CASE("wiping leaves zeros") {
-  unsigned char bytes[33];
-  std::memset(bytes, 7, sizeof bytes);
-  wipe(bytes, 32);
-  CHECK(all(bytes, 32, 0));
-  CHECK(bytes[32] == 7);
-  wipe(bytes + 32, 0);
-  CHECK(bytes[32] == 7);
-  wipe(nullptr, 0);
-}
 
 TEST_CASE("a secret is zero at first and wiped when it goes") {
   alignas(secret_bytes<32>) unsigned char memory[sizeof(secret_bytes<32>)];

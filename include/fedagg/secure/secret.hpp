@@ -9,6 +9,7 @@
 #include <span>
 
 #include <fedagg/config.hpp>
+#include <fedagg/core/wipe.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
 
@@ -19,17 +20,6 @@ using bytes_span = std::span<std::uint8_t>;
 using public_key = std::array<std::uint8_t, 32>;
 using digest = std::array<std::uint8_t, 32>;
 using signature = std::array<std::uint8_t, 64>;
-
-/// Overwrites memory with zeros, also where the compiler sees that nothing reads it any more.
-inline void wipe(void* data, std::size_t bytes) noexcept {
-#if defined(__GNUC__) || defined(__clang__)
-  if (bytes != 0) std::memset(data, 0, bytes);
-  asm volatile("" : : "r"(data) : "memory");
-#else
-  volatile unsigned char* p = static_cast<unsigned char*>(data);
-  for (std::size_t i = 0; i < bytes; ++i) p[i] = 0;
-#endif
-}
 
 /// A secret of N bytes: zero at first, wiped when it goes. Not printed, not compared: equality of secrets is a question
 /// that an attacker asks.
