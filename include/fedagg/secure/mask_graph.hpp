@@ -3,15 +3,14 @@
 #define FEDAGG_SECURE_MASK_GRAPH_HPP
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include <fedagg/core/error.hpp>
 #include <fedagg/core/list.hpp>
+#include <fedagg/secure/chacha20.hpp>
 #include <fedagg/secure/secret.hpp>
 #include <fedagg/secure/threat_model.hpp>
 
@@ -41,7 +40,7 @@ public:
       if (degree != clients - 1) {
         circle.resize(clients);
         place.resize(clients);
-        draw(seed, circle);
+        chacha20_stream(seed, stream_purpose::graph).permutation(circle);
         for (std::uint32_t p = 0; p < clients; ++p) place[circle[p]] = p;
       }
       circle_.swap(circle);
@@ -92,50 +91,6 @@ public:
 
 private:
   std::uint32_t next(std::uint32_t place) const noexcept { return place + 1 < clients_ ? place + 1 : 0; }
-
-  // ChaCha20 with the seed for a key and the purpose "grap" for a nonce.
-  struct stream {
-    std::uint32_t key[8], number = 0, at = 16, block[16] = {};
-
-    std::uint32_t word() noexcept {
-      if (at == 16) {
-        std::uint32_t state[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
-        for (int k = 0; k < 8; ++k) state[4 + k] = key[k];
-        state[12] = number++;
-        state[13] = 0x70617267;
-        for (int k = 0; k < 16; ++k) block[k] = state[k];
-        for (int round = 0; round < 10; ++round) {
-          for (int k = 0; k < 4; ++k) quarter(k, 4 + k, 8 + k, 12 + k);
-          for (int k = 0; k < 4; ++k) quarter(k, 4 + (k + 1) % 4, 8 + (k + 2) % 4, 12 + (k + 3) % 4);
-        }
-        for (int k = 0; k < 16; ++k) block[k] += state[k];
-        at = 0;
-      }
-      return block[at++];
-    }
-    void quarter(int a, int b, int c, int d) noexcept {
-      std::uint32_t* const x = block;
-      x[a] += x[b], x[d] = std::rotl(x[d] ^ x[a], 16);
-      x[c] += x[d], x[b] = std::rotl(x[b] ^ x[c], 12);
-      x[a] += x[b], x[d] = std::rotl(x[d] ^ x[a], 8);
-      x[c] += x[d], x[b] = std::rotl(x[b] ^ x[c], 7);
-    }
-    std::uint64_t below(std::uint64_t bound) noexcept {
-      const std::uint64_t rest = (0 - bound) % bound;
-      for (;;) {
-        const std::uint64_t low = word(), r = std::uint64_t{word()} << 32 | low;
-        if (r >= rest) return r % bound;
-      }
-    }
-  };
-  static void draw(const digest& seed, std::span<std::uint32_t> circle) noexcept {
-    stream random;
-    for (std::size_t k = 0; k < 8; ++k)
-      random.key[k] = std::uint32_t{seed[4 * k]} | std::uint32_t{seed[4 * k + 1]} << 8 |
-                      std::uint32_t{seed[4 * k + 2]} << 16 | std::uint32_t{seed[4 * k + 3]} << 24;
-    for (std::size_t i = 0; i < circle.size(); ++i) circle[i] = static_cast<std::uint32_t>(i);
-    for (std::size_t i = circle.size(); i > 1; --i) std::swap(circle[i - 1], circle[random.below(i)]);
-  }
 
   std::uint32_t clients_ = 0, degree_ = 0;
   detail::list<std::uint32_t> circle_; ///< who sits at a place

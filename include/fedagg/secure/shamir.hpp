@@ -173,6 +173,48 @@ void evaluate(const std::uint32_t* coefficients, std::size_t degrees, const std:
   }
 }
 
+inline void deal(const std::uint32_t* coefficients, std::size_t degrees, std::span<const std::uint32_t> x,
+                 std::uint32_t* values, std::uint8_t* shares) noexcept {
+  for (std::size_t first = 0; first < x.size(); first += shamir_tile) {
+    const std::size_t count = x.size() - first < shamir_tile ? x.size() - first : shamir_tile;
+    std::uint32_t at[shamir_tile] = {}, bits = 0;
+    for (std::size_t i = 0; i < count; ++i) bits |= at[i] = x[first + i];
+    if (bits >> 26 == 0) evaluate<true>(coefficients, degrees, at, values);
+    else evaluate<false>(coefficients, degrees, at, values);
+    for (std::size_t i = 0; i < count; ++i)
+      for (std::size_t limb = 0; limb < shamir_limbs; ++limb)
+        store_big_endian(values[limb * shamir_tile + i], shares + (first + i) * shamir_share_bytes + 4 * limb);
+  }
+}
+
+/// What the shares add up to; no branch looks at it.
+struct combined {
+  std::uint32_t limbs[shamir_limbs];
+  std::uint64_t outside; ///< not zero: a limb of a share is no element of the field
+  std::uint64_t beyond;  ///< not zero: a limb of the result has too many bits
+
+  combined(const std::uint32_t* weights, std::size_t count, const std::uint8_t* shares) noexcept {
+    std::uint64_t sums[shamir_limbs] = {}, within = ~std::uint64_t{0};
+    for (std::size_t i = 0; i < count; ++i)
+      for (std::size_t limb = 0; limb < shamir_limbs; ++limb) {
+        const std::uint32_t word = load_big_endian(shares + i * shamir_share_bytes + 4 * limb);
+        within &= std::uint64_t{word} - shamir_prime;
+        // Below 2^37: as many can be added as there are clients, and more.
+        sums[limb] += shamir_field::fold(std::uint64_t{weights[i]} * word);
+      }
+    outside = ~within >> 63;
+    beyond = 0;
+    for (std::size_t limb = 0; limb < shamir_limbs; ++limb) {
+      limbs[limb] = shamir_field::reduce(sums[limb]);
+      beyond |= limbs[limb] >> (limb == 0 ? 8 : 31);
+    }
+    wipe(sums, sizeof sums);
+  }
+  ~combined() { wipe(limbs, sizeof limbs); }
+  combined(const combined&) = delete;
+  combined& operator=(const combined&) = delete;
+};
+
 } // namespace impl
 
 /// Shares of a secret, any `threshold` of which give it back and any fewer of which say nothing about it: the i-th, for the
@@ -197,17 +239,7 @@ template <class Random>
   if (const errc rc = draw_field(random, coefficients.data(), drawn); rc != errc::ok) return rc;
   cut(secret, coefficients.data() + drawn);
 
-  for (std::size_t first = 0; first < x.size(); first += shamir_tile) {
-    const std::size_t count = x.size() - first < shamir_tile ? x.size() - first : shamir_tile;
-    std::uint32_t at[shamir_tile] = {}, bits = 0;
-    for (std::size_t i = 0; i < count; ++i) bits |= at[i] = x[first + i];
-    if (bits >> 26 == 0) evaluate<true>(coefficients.data(), threshold, at, values.data());
-    else evaluate<false>(coefficients.data(), threshold, at, values.data());
-    for (std::size_t i = 0; i < count; ++i)
-      for (std::size_t limb = 0; limb < shamir_limbs; ++limb)
-        store_big_endian(values.data()[limb * shamir_tile + i],
-                         shares.data() + (first + i) * shamir_share_bytes + 4 * limb);
-  }
+  deal(coefficients.data(), threshold, x, values.data(), shares.data());
   return errc::ok;
 }
 
@@ -261,28 +293,13 @@ public:
   /// many; `bad_share` if a limb is outside of the field; `bad_dealer` if they give no 256-bit number, which shares of one
   /// secret never do. `out` is then as it was. A wrong share gives a wrong secret: nothing here can tell.
   [[nodiscard]] errc reconstruct(bytes_view shares, secret_key& out) const noexcept {
-    using field = impl::shamir_field;
     if (shares.size() / shamir_share_bytes != size() || shares.size() % shamir_share_bytes != 0 || size() == 0)
       return errc::bad_parameter;
-    std::uint64_t sums[shamir_limbs] = {}, within = ~std::uint64_t{0};
-    for (std::size_t i = 0; i < size(); ++i)
-      for (std::size_t limb = 0; limb < shamir_limbs; ++limb) {
-        const std::uint32_t word = impl::load_big_endian(shares.data() + i * shamir_share_bytes + 4 * limb);
-        within &= std::uint64_t{word} - shamir_prime;
-        // Below 2^36, so that as many can be added as there are numbers in the field.
-        sums[limb] += impl::shamir_field::fold(std::uint64_t{weights_[i]} * word);
-      }
-    std::uint32_t limbs[shamir_limbs];
-    std::uint64_t beyond = 0;
-    for (std::size_t limb = 0; limb < shamir_limbs; ++limb) {
-      limbs[limb] = field::reduce(sums[limb]);
-      beyond |= limbs[limb] >> (limb == 0 ? 8 : 31);
-    }
-    const errc rc = within >> 63 == 0 ? errc::bad_share : beyond != 0 ? errc::bad_dealer : errc::ok;
-    if (rc == errc::ok) impl::join(limbs, out);
-    wipe(limbs, sizeof limbs);
-    wipe(sums, sizeof sums);
-    return rc;
+    const impl::combined result(weights_.data(), size(), shares.data());
+    if (result.outside != 0) return errc::bad_share;
+    if (result.beyond != 0) return errc::bad_dealer;
+    impl::join(result.limbs, out);
+    return errc::ok;
   }
 
 private:
