@@ -16,10 +16,10 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {
 
-/// Who masks with whom and holds whose shares (Bell et al. 2020, doi:10.1145/3372297.3417885): the complete graph, or the
-/// Harary graph H(n, k) on a random circle. There the clients 0 .. n - 1 sit in an order that is drawn from a seed, and the
-/// neighbours of each are the k / 2 on either side: everyone has k neighbours, and only 2 runs of k / 2 missing ones cut
-/// the graph. Who knows the seed knows the graph: nothing here is secret.
+/// Who masks with whom and holds whose shares (Bell et al. 2020, doi:10.1145/3372297.3417885): the complete graph, or
+/// the Harary graph H(n, k) on a random circle. There the clients 0 .. n - 1 sit in an order that is drawn from a seed,
+/// and the neighbours of each are the k / 2 on either side: everyone has k neighbours, and only 2 runs of k / 2 missing
+/// ones cut the graph. Who knows the seed knows the graph: nothing here is secret.
 ///
 /// The same graph for a seed on every machine. O(n) memory, whatever the degree; none on the complete graph.
 class mask_graph {
@@ -63,22 +63,39 @@ public:
     return apart <= degree_ / 2 || clients_ - apart <= degree_ / 2;
   }
 
-  /// The neighbours of a client, ascending, into `degree()` places; `bad_parameter` if there are not as many, or no such
-  /// client.
+  /// Whether every client for which `survives(client)` holds has at least `threshold` neighbours for which it holds; on
+  /// the complete graph, where a client holds a share of its own secrets, whether as many survive. An honest server's
+  /// survivors do, or it could not reconstruct. Those of another one do not if it has cut the graph: see
+  /// `graph_setting::adaptive_dropouts`. O(n) time.
+  template <class Survives>
+  bool supports(std::uint32_t threshold, const Survives& survives) const {
+    if (complete()) {
+      std::uint32_t count = 0;
+      for (std::uint32_t i = 0; i < clients_; ++i) count += survives(i) ? 1u : 0u;
+      return count == 0 || count >= threshold;
+    }
+    // Of the places from k / 2 before one to k / 2 behind it, itself included.
+    const std::uint32_t half = degree_ / 2;
+    std::uint32_t around = 0;
+    for (std::uint32_t p = clients_ - half; p < clients_ + half; ++p) around += survives(circle_[wrapped(p)]) ? 1u : 0u;
+    for (std::uint32_t p = 0; p < clients_; ++p) {
+      around += survives(circle_[wrapped(p + half)]) ? 1u : 0u;
+      if (survives(circle_[p]) && around - 1 < threshold) return false;
+      around -= survives(circle_[wrapped(p + clients_ - half)]) ? 1u : 0u;
+    }
+    return true;
+  }
+
+  /// The neighbours of a client, ascending, into `degree()` places; `bad_parameter` if there are not as many, or no
+  /// such client.
   [[nodiscard]] errc try_neighbours(std::uint32_t client, std::span<std::uint32_t> out) const noexcept {
     if (client >= clients_ || out.size() != degree_) return errc::bad_parameter;
     if (complete()) {
       for (std::uint32_t k = 0; k < degree_; ++k) out[k] = k < client ? k : k + 1;
       return errc::ok;
     }
-    std::uint32_t p = place_[client];
-    for (std::uint32_t k = 0; k < degree_; ++k) {
-      // The place before the first one on the left, then on to the right, past the client itself.
-      if (k == 0) p = p >= degree_ / 2 ? p - degree_ / 2 : p + clients_ - degree_ / 2;
-      else p = next(p);
-      if (k == degree_ / 2) p = next(p);
-      out[k] = circle_[p];
-    }
+    const std::uint32_t half = degree_ / 2, before = wrapped(place_[client] + clients_ - half);
+    for (std::uint32_t k = 0; k < degree_; ++k) out[k] = circle_[wrapped(before + k + (k < half ? 0 : 1))];
     std::sort(out.begin(), out.end());
     return errc::ok;
   }
@@ -90,7 +107,8 @@ public:
   }
 
 private:
-  std::uint32_t next(std::uint32_t place) const noexcept { return place + 1 < clients_ ? place + 1 : 0; }
+  /// Of a place below 2n, the same on the circle.
+  std::uint32_t wrapped(std::uint32_t place) const noexcept { return place < clients_ ? place : place - clients_; }
 
   std::uint32_t clients_ = 0, degree_ = 0;
   detail::list<std::uint32_t> circle_; ///< who sits at a place

@@ -45,7 +45,8 @@ inline void deal() {
 inline void reconstruct() {
   constexpr std::size_t threshold = 5;
   std::array<std::uint32_t, threshold> weights;
-  for (std::size_t k = 0; k < threshold; ++k) weights[k] = static_cast<std::uint32_t>(k * 987654321 % fedagg::shamir_prime);
+  for (std::size_t k = 0; k < threshold; ++k)
+    weights[k] = static_cast<std::uint32_t>(k * 987654321 % fedagg::shamir_prime);
   std::array<std::uint8_t, threshold * fedagg::shamir_share_bytes> shares{};
   hide(shares);
   fedagg::impl::combined result(weights.data(), threshold, shares.data());
