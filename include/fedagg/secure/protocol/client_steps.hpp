@@ -41,7 +41,7 @@ public:
     wire_reader r(payload(message));
     const digest graph_seed = r.array<32>();
     const std::uint32_t n = setup_.clients(), count = r.u32();
-    if (count > n || r.left() != std::size_t{count} * directory_entry::bytes) return errc::message_format;
+    if (!r.ok() || count > n || r.left() != std::size_t{count} * directory_entry::bytes) return errc::message_format;
     if (context_of<S>(setup_hash_, payload(message)) != header.binding) return errc::wrong_context;
     mask_graph graph;
     if (const errc rc = graph.try_reset(n, setup_.degree(), graph_seed); rc != errc::ok) return rc;
@@ -135,7 +135,7 @@ public:
   errc on_consents(bytes_view in, detail::client_state& next) {
     wire_reader r(in);
     const std::uint32_t count = r.u32();
-    if (count > setup_.clients() || r.left() != std::size_t{count} * (4 + 64)) return errc::message_format;
+    if (!r.ok() || count > setup_.clients() || r.left() != std::size_t{count} * (4 + 64)) return errc::message_format;
     const digest hash = consent_hash(next);
     std::vector<std::uint8_t> message;
     for (std::uint32_t k = 0, least = 0; k < count; ++k) {
