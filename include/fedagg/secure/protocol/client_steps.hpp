@@ -115,6 +115,7 @@ public:
     if (const errc rc = mask_vector(G{}, x, masks, executor); rc != errc::ok) return rc;
     if (const errc rc = try_pack(x, bytes_span(next.output).subspan(message_header_bytes)); rc != errc::ok) return rc;
     sign_message(suite_, identity_, next.output);
+    next.forget_keys();
     next.stage = client_stage::sent_input;
     return errc::ok;
   }
@@ -233,7 +234,7 @@ private:
       opened.write(w);
     }
     sign_message(suite_, identity_, next.output);
-    next.forget();
+    next.forget_shares();
     next.stage = client_stage::sent_openings;
     return errc::ok;
   }
