@@ -107,7 +107,7 @@ private:
     self_ = 0;
     while (self_ < setup.clients() && setup.roster[self_] != own) ++self_;
     if (self_ == setup.clients()) return errc::unknown_client;
-    setup_hash_ = setup.template hash<S>();
+    setup_hash_ = setup.template hash<S, G>();
     return errc::ok;
   }
 

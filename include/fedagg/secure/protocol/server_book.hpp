@@ -40,10 +40,10 @@ public:
   explicit server_book(const S& suite) : suite_(suite) {}
 
   /// Throws std::bad_alloc.
-  errc begin(const secure_setup& setup) {
+  errc begin(const secure_setup& setup, const digest& setup_hash) {
     if (const errc rc = setup.check(); rc != errc::ok) return rc;
     setup_ = setup;
-    setup_hash_ = setup.template hash<S>();
+    setup_hash_ = setup_hash;
     peers_.resize(setup.clients());
     for (client_set* set : {&listed_, &dealers_, &survivors_, &consented_}) *set = client_set(setup.clients());
     if (!suite_.random(probe_.bytes()) || !suite_.random(graph_seed_)) return errc::no_randomness;
