@@ -35,6 +35,7 @@ struct secure_play {
   std::vector<bytes> states;   ///< [k]: sealed, after k messages
   std::vector<bytes> outputs;  ///< [k]: the answer then
   std::vector<bytes> messages; ///< [k]: what leads from k to k + 1
+  std::vector<std::vector<bytes>> sent; ///< [k][i]: what client i answered then
   bytes sum;
 
   secure_play(std::uint32_t n, const fedagg::secure_parameters& parameters,
@@ -50,7 +51,11 @@ struct secure_play {
       const auto own = round.clients[self].output();
       states.push_back(store.last);
       outputs.emplace_back(own.begin(), own.end());
-      for (const auto& c : round.clients) must(server.try_receive(c.output()) == fedagg::errc::ok);
+      sent.emplace_back();
+      for (const auto& c : round.clients) {
+        sent.back().emplace_back(c.output().begin(), c.output().end());
+        must(server.try_receive(c.output()) == fedagg::errc::ok);
+      }
       must(server.try_advance() == fedagg::errc::ok);
       if (server.stage() == fedagg::server_stage::done) break;
       for (std::uint32_t i = 0; i < n; ++i) {
