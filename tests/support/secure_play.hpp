@@ -33,6 +33,7 @@ struct secure_play {
   std::uint32_t self;
   fedagg::secret_key state_key;
   std::vector<bytes> states;   ///< [k]: sealed, after k messages
+  std::vector<std::vector<bytes>> all_states; ///< [k][i]: client i's
   std::vector<bytes> outputs;  ///< [k]: the answer then
   std::vector<bytes> messages; ///< [k]: what leads from k to k + 1
   std::vector<std::vector<bytes>> sent; ///< [k][i]: what client i answered then
@@ -42,14 +43,16 @@ struct secure_play {
               std::initializer_list<fedagg::ring_segment> segments, std::uint32_t client_index = 0)
       : round(n, parameters, segments), self(client_index) {
     state_key.data()[0] = 77;
-    state_store store;
-    round.clients[self].keep(state_key, store);
+    std::vector<state_store> stores(n);
+    for (std::uint32_t i = 0; i < n; ++i) round.clients[i].keep(state_key, stores[i]);
     must(round.begin() == fedagg::errc::ok);
     auto& server = round.aggregator;
     bytes message;
     for (;;) {
       const auto own = round.clients[self].output();
-      states.push_back(store.last);
+      states.push_back(stores[self].last);
+      all_states.emplace_back();
+      for (const auto& s : stores) all_states.back().push_back(s.last);
       outputs.emplace_back(own.begin(), own.end());
       sent.emplace_back();
       for (const auto& c : round.clients) {
@@ -76,10 +79,17 @@ struct secure_play {
   /// The client as it was after k messages; `keep` must outlive it.
   template <class S = toy_suite>
   fedagg::secure_client<S> at(std::size_t k, state_store& keep, const S& suite = S{}) const {
+    return other_at(self, k, keep, suite);
+  }
+  /// The same of client i.
+  template <class S = toy_suite>
+  fedagg::secure_client<S> other_at(std::uint32_t i, std::size_t k, state_store& keep, const S& suite = S{}) const {
     fedagg::secure_client<S> c(suite);
     c.keep(state_key, keep);
-    must(c.try_restore(setup(), identity(self), states[k]) == fedagg::errc::ok);
-    if (k < 2) must(c.try_input(input()) == fedagg::errc::ok);
+    must(c.try_restore(setup(), identity(i), all_states[k][i]) == fedagg::errc::ok);
+    fedagg::ring_vector x;
+    must(x.try_copy(round.inputs[i]) == fedagg::errc::ok);
+    if (k < 2) must(c.try_input(std::move(x)) == fedagg::errc::ok);
     return c;
   }
   fedagg::ring_vector input() const {
