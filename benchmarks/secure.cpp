@@ -4,10 +4,13 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <vector>
 
 #include <fedagg/adapters/sodium.hpp>
+#include <fedagg/secure/chacha20.hpp>
+#include <fedagg/secure/ring_codec.hpp>
 #include <fedagg/secure/secure_client.hpp>
 #include <fedagg/secure/secure_server.hpp>
 
@@ -33,6 +36,8 @@ void require(errc rc) {
 struct cohort {
   std::vector<fedagg::signing_key> identities;
   fedagg::secure_setup setup;
+  std::vector<float> update;
+  fedagg::ring_codec codec;
   std::vector<client> clients;
   server aggregator;
 
@@ -45,16 +50,24 @@ struct cohort {
       suite.signing_keys(seed, identities.emplace_back(), setup.roster.emplace_back());
     }
     suite.random(setup.session);
-    require(setup.layout.try_add(32, d));
-    require(setup.layout.try_add(64, 2));
+    update.assign(d, 0.25f);
+    codec = fedagg::ring_codec({.max_clients = n, .max_weight = 1000, .clip = 8},
+                               fedagg::model_layout(fedagg::model_view(update)));
+    setup.carry(codec);
     require(aggregator.try_begin(setup));
     for (std::uint32_t i = 0; i < n; ++i) require(clients[i].try_begin(setup, identities[i]));
   }
 
-  void give_input(std::size_t i) {
-    ring_vector x;
-    require(x.try_reset(setup.layout));
-    require(clients[i].try_input(std::move(x)));
+  /// A quarter everywhere, by 100 samples. Returns the seconds that it took.
+  double give_input(std::size_t i) {
+    return seconds_of([&] {
+      fedagg::secret_key key;
+      fedagg::sodium_suite().random(key.bytes());
+      fedagg::chacha20_stream random(key, fedagg::stream_purpose::rounding);
+      ring_vector x;
+      require(codec.try_encode(update, 100u, {}, random, x));
+      require(clients[i].try_input(std::move(x)));
+    });
   }
   /// Sends what the first `count` clients have, and ends the stage.
   void collect(std::size_t count) {
@@ -85,46 +98,69 @@ double keystream(std::size_t masks, std::size_t d) {
   return best;
 }
 
-fedagg::secure_parameters parameters(threat_model model) {
-  return {.model = model, .colluding = 30, .dropouts = 10, .threshold = model == threat_model::curious ? 50u : 67u};
+fedagg::secure_parameters parameters(threat_model model, std::uint32_t n) {
+  const std::uint32_t colluding = 3 * n / 10;
+  return {.model = model,
+          .colluding = colluding,
+          .dropouts = n / 10,
+          .threshold = model == threat_model::curious ? n / 2 : (n + colluding) / 2 + 1};
 }
 
-void measure_client(threat_model model, std::size_t d, std::vector<bench::ratio>& rows, std::size_t at) {
-  const std::uint32_t n = 101;
-  cohort c(n, parameters(model), d);
-  c.give_input(0);
-  double own = 0;
+/// Seconds of a client among n: all that it computes until its masked vector is ready, encoding included.
+double client_seconds(threat_model model, std::uint32_t n, std::size_t d) {
+  cohort c(n, parameters(model, n), d);
+  double own = c.give_input(0);
   c.collect(n);
   own += c.deliver_all(n);
   c.collect(n);
-  own += c.deliver(0);
-  rows[at].samples.push_back(own / keystream(n, d));
+  return own + c.deliver(0);
 }
 
-void measure_server(threat_model model, std::size_t d, std::vector<bench::ratio>& rows, std::size_t at) {
-  const std::uint32_t n = 100, stay = 90;
-  cohort c(n, parameters(model), d);
+struct server_times {
+  double unmasking = 0, verifying = 0;
+  std::size_t masks = 0;
+};
+
+/// A tenth of the clients drops out before its masked vector is sent.
+server_times measure_server(threat_model model, std::uint32_t n, std::size_t d) {
+  const std::uint32_t stay = n - n / 10;
+  cohort c(n, parameters(model, n), d);
   for (std::size_t i = 0; i < stay; ++i) c.give_input(i);
   c.collect(n);
   c.deliver_all(n);
   c.collect(n);
   c.deliver_all(stay);
   c.collect(stay);
-  double verifying = c.deliver_all(stay);
+  server_times t;
+  t.verifying = c.deliver_all(stay);
   if (model != threat_model::curious) {
     c.collect(stay);
-    verifying = c.deliver_all(stay);
+    t.verifying = c.deliver_all(stay);
   }
   for (std::size_t i = 0; i < stay; ++i) require(c.aggregator.try_receive(c.clients[i].output()));
-  const double own = seconds_of([&] { require(c.aggregator.try_advance()); });
-  const std::size_t masks = stay + (n - stay) * stay;
-  rows[at].samples.push_back(own / keystream(masks, d));
-  if (model != threat_model::curious) rows[at + 1].samples.push_back(verifying / keystream(n, d));
+  t.unmasking = seconds_of([&] { require(c.aggregator.try_advance()); });
+  t.masks = stay + std::size_t{n - stay} * stay;
+  ring_vector sum;
+  require(c.aggregator.try_take_sum(sum));
+  std::vector<float> mean(d);
+  (void)c.codec.decode(sum, stay, fedagg::mutable_model_view(mean));
+  for (const float x : mean) require(x > 0.249f && x < 0.251f ? errc::ok : errc::bad_sum);
+  return t;
 }
 
 } // namespace
 
 int main(int count, char** arguments) {
+  if (count == 4 && std::strcmp(arguments[1], "--seconds") == 0) {
+    const auto d = static_cast<std::size_t>(std::atoll(arguments[2]));
+    const auto n = static_cast<std::uint32_t>(std::atoi(arguments[3]));
+    if (d == 0 || n < 10 || n > 1000) return std::fprintf(stderr, "secure: --seconds D NEIGHBOURS\n"), 2;
+    const server_times t = measure_server(threat_model::malicious, n, d);
+    std::printf("{\"client\": %g, \"unmasking\": %g, \"masks\": %zu, \"isa\": \"%s\"}\n",
+                client_seconds(threat_model::malicious, n + 1, d), t.unmasking, t.masks,
+                fedagg::name_of(fedagg::active_isa()));
+    return 0;
+  }
   bool quick = false;
   if (!bench::read_quick(count, arguments, "secure", quick)) return 2;
   bench::print_machine();
@@ -135,14 +171,17 @@ int main(int count, char** arguments) {
       {"client, 100 neighbours, malicious: the same", {}, "", 0},
       {"server, n=100, 10 dropped, curious: unmasking / masks", {}, "<=", 1.3},
       {"server, n=100, 10 dropped, malicious: the same", {}, "", 0},
-      {"client, malicious: verifying 67 consents / its masks", {}, "", 0},
+      {"client, malicious: verifying the quorum's consents / its masks", {}, "", 0},
   };
   for (int round = 0; round < (quick ? 3 : 9); ++round) {
-    measure_client(threat_model::curious, d, rows, 0);
-    measure_client(threat_model::malicious, d, rows, 1);
+    rows[0].samples.push_back(client_seconds(threat_model::curious, 101, d) / keystream(101, d));
+    rows[1].samples.push_back(client_seconds(threat_model::malicious, 101, d) / keystream(101, d));
     if (round >= (quick ? 1 : 3)) continue;
-    measure_server(threat_model::curious, d, rows, 2);
-    measure_server(threat_model::malicious, d, rows, 3);
+    const server_times curious = measure_server(threat_model::curious, 100, d);
+    const server_times malicious = measure_server(threat_model::malicious, 100, d);
+    rows[2].samples.push_back(curious.unmasking / keystream(curious.masks, d));
+    rows[3].samples.push_back(malicious.unmasking / keystream(malicious.masks, d));
+    rows[4].samples.push_back(malicious.verifying / keystream(100, d));
   }
   const double bits = 8.0 * static_cast<double>(fedagg::message_header_bytes + fedagg::message_signature_bytes + 16);
   std::printf("a masked vector of d 32-bit elements and two words: 32 d + %.0f bits\n", bits);

@@ -38,7 +38,8 @@ struct toy_masks {
                  fedagg::bytes_span out) const noexcept {
     if (offset + out.size() > end) return false;
     for (std::size_t k = 0; k < out.size(); ++k)
-      out[k] = static_cast<std::uint8_t>(((offset + k + 1) * (key.data()[0] + 3u) + segment * 77) * 0x9e3779b97f4a7c15u >> 40);
+      out[k] = static_cast<std::uint8_t>(
+          ((offset + k + 1) * (key.data()[0] + 3u) + segment * 77) * 0x9e3779b97f4a7c15u >> 40);
     return true;
   }
 };
@@ -142,7 +143,8 @@ void one_segment(const G& generator, std::size_t count, std::size_t how_many, st
     auto got = some_words<Word>(count);
     got.push_back(77);
     REQUIRE(add_masks(generator, mask_segment(std::span(got).first(count), index), keys) == errc::ok);
-    INFO(G::name << ' ' << fedagg::name_of(which) << ' ' << count << " words of " << sizeof(Word) << ", " << how_many << " keys");
+    INFO(G::name << ' ' << fedagg::name_of(which) << ' ' << count << " words of " << sizeof(Word) << ", " << how_many
+                 << " keys");
     CHECK(got == want);
   });
 }
@@ -158,12 +160,14 @@ TEST_CASE("each word gets the masks of all keys: sizes around a block and a tile
 }
 
 TEST_CASE("each word gets the masks of all keys: none, one, and more than are held at once") {
-  for (const std::size_t keys : {0u, 1u, 2u, 31u, 32u, 33u, 65u}) one_segment<std::uint32_t>(chacha20_masks{}, 700, keys, 2);
+  for (const std::size_t keys : {0u, 1u, 2u, 31u, 32u, 33u, 65u})
+    one_segment<std::uint32_t>(chacha20_masks{}, 700, keys, 2);
 }
 
 TEST_CASE("blocks are counted on from tile to tile") {
   // 32768 bytes are a tile.
-  for (const std::size_t count : {8191u, 8192u, 8193u, 30000u}) one_segment<std::uint32_t>(chacha20_masks{}, count, 2, 3);
+  for (const std::size_t count : {8191u, 8192u, 8193u, 30000u})
+    one_segment<std::uint32_t>(chacha20_masks{}, count, 2, 3);
   one_segment<std::uint16_t>(chacha20_masks{}, 16385, 2, 3);
   one_segment<std::uint64_t>(chacha20_masks{}, 4097, 2, 3);
 }

@@ -61,17 +61,23 @@ private:
 /// Optional: add(keys, segment, offset, words) noexcept, which adds the words of all the keys' streams, or takes them
 /// off, in one go; for words of 16, 32 and 64 bits.
 template <class G>
-concept mask_generator = std::copyable<G> && requires(const G& g, const secret_key& key, std::uint64_t at, bytes_span out) {
+concept mask_generator = std::copyable<G> &&
+    requires(const G& g, const secret_key& key, std::uint64_t at, bytes_span out) {
   { G::name } -> std::convertible_to<const char*>;
   { G::segment_bytes } -> std::convertible_to<std::uint64_t>;
-  { g.keystream(key, at, at, out) } noexcept -> std::same_as<bool>;
+  { g.keystream(key, at, at, out) }
+  noexcept->std::same_as<bool>;
 };
 
 template <class G>
-concept fused_mask_generator = mask_generator<G> && requires(const G& g, std::span<const mask_key> keys, std::uint64_t at) {
-  { g.add(keys, at, at, std::span<std::uint16_t>()) } noexcept;
-  { g.add(keys, at, at, std::span<std::uint32_t>()) } noexcept;
-  { g.add(keys, at, at, std::span<std::uint64_t>()) } noexcept;
+concept fused_mask_generator = mask_generator<G> &&
+    requires(const G& g, std::span<const mask_key> keys, std::uint64_t at) {
+  { g.add(keys, at, at, std::span<std::uint16_t>()) }
+  noexcept;
+  { g.add(keys, at, at, std::span<std::uint32_t>()) }
+  noexcept;
+  { g.add(keys, at, at, std::span<std::uint64_t>()) }
+  noexcept;
 };
 
 } // namespace fedagg::inline FEDAGG_ABI
@@ -100,12 +106,12 @@ struct chacha20_masks {
     impl::chacha_key ready[most];
     while (!keys.empty()) {
       const std::size_t count = keys.size() < most ? keys.size() : most;
-      // What is added from the front, what is taken off from the back.
-      std::size_t added = 0, taken = count;
+      // What is taken off comes first.
+      std::size_t subtracted = 0, added = count;
       for (const mask_key& k : keys.first(count))
-        impl::prepare(ready[k.subtract ? --taken : added++], k.key.bytes(), nonce);
+        impl::prepare(ready[k.subtract ? subtracted++ : --added], k.key.bytes(), nonce);
       impl::on_active_isa([&](auto tag) {
-        impl::chacha_kernel<decltype(tag)>::add(ready, added, count - added, static_cast<std::uint32_t>(offset / 64),
+        impl::chacha_kernel<decltype(tag)>::add(ready, subtracted, count, static_cast<std::uint32_t>(offset / 64),
                                                 words.data(), words.size());
       });
       keys = keys.subspan(count);
@@ -184,7 +190,8 @@ private:
     alignas(64) std::uint8_t bytes[8192];
     Word mask[sizeof bytes / sizeof(Word)];
     for (std::size_t at = 0; at < words.size(); at += sizeof bytes / sizeof(Word)) {
-      const std::size_t left = words.size() - at, count = left < sizeof bytes / sizeof(Word) ? left : sizeof bytes / sizeof(Word);
+      const std::size_t left = words.size() - at,
+                        count = left < sizeof bytes / sizeof(Word) ? left : sizeof bytes / sizeof(Word);
       for (const mask_key& k : keys_) {
         if (!generator_.keystream(k.key, segment, std::uint64_t{begin + at} * sizeof(Word),
                                   bytes_span(bytes, count * sizeof(Word)))) {

@@ -33,6 +33,14 @@ struct ring_report {
   stream_fault fault;        ///< the tensor that was refused
 };
 
+/// How a model is encoded.
+struct ring_options {
+  /// `atomic` looks at every value first: a refused call leaves the output as it was. `direct` looks while it writes, at
+  /// one read less where values are clipped by range, and leaves zeros after `non_finite`.
+  fedagg::write write = fedagg::write::atomic;
+  ring_report* report = nullptr;
+};
+
 /// What a sum holds beside the mean.
 struct ring_totals {
   std::uint32_t clients = 0;
@@ -99,44 +107,48 @@ public:
   ///
   /// One random word for each extra, then one for each floating value, in order. Refused before anything is written:
   /// `invalid_weight` (negative), `value_range` (a weight, an integer or an extra beyond its bound), `client_layout`,
-  /// a view's own status, `non_finite`, `client_range` (a norm beyond the range of double), `out_of_memory`.
-  /// `no_randomness` leaves zeros.
+  /// a view's own status, `non_finite` (see `ring_options`), `client_range` (a norm beyond the range of double),
+  /// `out_of_memory`. `no_randomness` leaves zeros.
   template <std::integral Weight, class R>
   requires random_words<std::remove_reference_t<R>>
   [[nodiscard]] errc try_encode(const model_view& update, Weight weight, std::span<const ring_value> extras, R&& random,
-                                ring_vector& out, ring_report* report = nullptr) const noexcept {
+                                ring_vector& out, const ring_options& how = {}) const noexcept {
     if constexpr (std::is_signed_v<Weight>)
       if (weight < 0) return status() != errc::ok ? status() : errc::invalid_weight;
     return impl::no_throw([&] {
       ring_report done;
-      const errc rc = encode_now(update, static_cast<std::uint64_t>(weight), extras, random, out, done);
-      if (report) *report = done;
+      const bool direct = how.write == write::direct;
+      const errc rc = encode_now(update, static_cast<std::uint64_t>(weight), extras, direct, random, out, done);
+      if (how.report) *how.report = done;
       return rc;
     });
   }
   template <std::integral Weight, class R>
   [[nodiscard]] errc try_encode(const model_view& update, Weight weight, std::initializer_list<ring_value> extras,
-                                R&& random, ring_vector& out, ring_report* report = nullptr) const noexcept {
-    return try_encode(update, weight, std::span<const ring_value>(extras.begin(), extras.size()), random, out, report);
+                                R&& random, ring_vector& out, const ring_options& how = {}) const noexcept {
+    return try_encode(update, weight, std::span<const ring_value>(extras.begin(), extras.size()), random, out, how);
   }
   /// Sums of weights are exact because weights are whole numbers: samples, or 1.
   template <std::floating_point Weight, class Extras, class R>
-  errc try_encode(const model_view&, Weight, Extras&&, R&&, ring_vector&, ring_report* = nullptr) const = delete;
+  errc try_encode(const model_view&, Weight, Extras&&, R&&, ring_vector&, const ring_options& = {}) const = delete;
 
   /// The same; throws fedagg::error, whose text names the tensor.
   template <std::integral Weight, class R>
   ring_vector encode(const model_view& update, Weight weight, std::span<const ring_value> extras, R&& random,
-                     ring_report* report = nullptr) const {
+                     const ring_options& how = {}) const {
     ring_vector out;
-    ring_report own;
-    const errc rc = try_encode(update, weight, extras, random, out, report ? report : &own);
-    if (rc != errc::ok) impl::raise(rc, (report ? report : &own)->fault.name);
+    ring_report report;
+    ring_options own = how;
+    own.report = &report;
+    const errc rc = try_encode(update, weight, extras, random, out, own);
+    if (how.report) *how.report = report;
+    if (rc != errc::ok) impl::raise(rc, report.fault.name);
     return out;
   }
   template <std::integral Weight, class R>
   ring_vector encode(const model_view& update, Weight weight, std::initializer_list<ring_value> extras, R&& random,
-                     ring_report* report = nullptr) const {
-    return encode(update, weight, std::span<const ring_value>(extras.begin(), extras.size()), random, report);
+                     const ring_options& how = {}) const {
+    return encode(update, weight, std::span<const ring_value>(extras.begin(), extras.size()), random, how);
   }
 
   /// The weighted mean of what `clients` clients encoded, from the sum of their vectors, into tensors like the codec's
@@ -188,16 +200,17 @@ private:
   }
 
   template <class R>
-  errc encode_now(const model_view& update, std::uint64_t weight, std::span<const ring_value> extras, R& random,
-                  ring_vector& out, ring_report& report) const {
+  errc encode_now(const model_view& update, std::uint64_t weight, std::span<const ring_value> extras, bool direct,
+                  R& random, ring_vector& out, ring_report& report) const {
     if (status() != errc::ok) return status();
     if (weight > plan_.how().max_weight) return errc::value_range;
     const impl::fp_guard guard;
+    const bool by_norm = plan_.how().clip_by == ring_clip::norm;
     std::vector<double> values(plan_.extras());
     if (const errc rc = plan_.admit(extras, values); rc != errc::ok) return rc;
-    if (const errc rc = plan_.admit(update, report.fault); rc != errc::ok) return rc;
-    if (plan_.how().clip_by == ring_clip::norm)
-      if (const errc rc = clip_norm(update, report); rc != errc::ok) return rc;
+    if (const errc rc = plan_.admit(update, !direct && !by_norm, report.fault); rc != errc::ok) return rc;
+    if (by_norm)
+      if (const errc rc = measure(update, report); rc != errc::ok) return rc;
     const impl::ring_scaling scaling = plan_.scaling(weight, report.factor);
     if (weight != 0 && !(scaling.factor > 0x1p-900)) return errc::client_range;
     if (!(out.layout() == layout()))
@@ -206,34 +219,35 @@ private:
     const auto head = out.words<std::uint64_t>(0);
     head[0] = 1;
     head[1] = weight;
-    for (std::size_t k = 0; k < values.size(); ++k) {
+    errc rc = errc::ok;
+    for (std::size_t k = 0; k < values.size() && rc == errc::ok; ++k) {
       const any_tensor value(dtype::f64, &values[k], {});
       std::uint64_t none = 0;
-      if (!impl::encode_floating(value, plan_.extra_scaling(k), random, &head[2 + k], none)) return forget(out);
+      rc = impl::encode_floating(value, plan_.extra_scaling(k), false, random, &head[2 + k], none);
     }
-    for (std::size_t k = 0; k < update.size(); ++k) {
+    for (std::size_t k = 0; k < update.size() && rc == errc::ok; ++k) {
       if (!plan_.sent(k)) continue;
       const any_tensor& t = update.entries()[k].tensor;
-      const bool done = out.visit(plan_.segment(k), [&](auto words) {
-        if (is_floating(t.type())) return impl::encode_floating(t, scaling, random, words.data(), report.clipped);
-        return impl::for_each_integer(t, [&](std::uint64_t, std::uint64_t word, std::size_t i) {
+      rc = out.visit(plan_.segment(k), [&](auto words) {
+        if (is_floating(t.type()))
+          return impl::encode_floating(t, scaling, direct && !by_norm, random, words.data(), report.clipped);
+        impl::for_each_integer(t, [&](std::uint64_t, std::uint64_t word, std::size_t i) {
           words[i] = static_cast<typename decltype(words)::value_type>(weight * word);
           return true;
         });
+        return errc::ok;
       });
-      if (!done) return forget(out);
+      if (rc == errc::non_finite) report.fault = {k, update.entries()[k].name};
     }
-    return errc::ok;
+    if (rc != errc::ok) out.clear();
+    return rc;
   }
 
-  static errc forget(ring_vector& out) noexcept {
-    out.clear();
-    return errc::no_randomness;
-  }
-
-  errc clip_norm(const model_view& update, ring_report& report) const {
+  errc measure(const model_view& update, ring_report& report) const {
     impl::measured_norm norm;
-    if (const errc rc = impl::measure_norm(update, {}, norm); rc != errc::ok) return rc;
+    stream_options how;
+    how.fault = &report.fault;
+    if (const errc rc = impl::measure_norm(update, how, norm); rc != errc::ok) return rc;
     report.norm = norm.value();
     if (!(report.norm > plan_.how().clip)) return errc::ok;
     // So much lower that no rounding lifts the norm above the bound.

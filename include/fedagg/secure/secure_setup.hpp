@@ -44,6 +44,18 @@ struct secure_setup {
   /// What the vectors mean: a codec's description. All of it must be the same everywhere.
   std::vector<std::uint8_t> description;
 
+  /// The vectors are a codec's: takes its layout and description. Throws std::bad_alloc.
+  template <class Codec>
+  void carry(const Codec& codec) {
+    struct {
+      std::vector<std::uint8_t>& out;
+      void update(bytes_view in) { out.insert(out.end(), in.begin(), in.end()); }
+    } sink{description};
+    description.clear();
+    codec.describe(sink);
+    layout = codec.layout();
+  }
+
   std::uint32_t clients() const noexcept { return static_cast<std::uint32_t>(roster.size()); }
   bool complete() const noexcept { return parameters.degree == 0 || parameters.degree + 1 == clients(); }
   std::uint32_t degree() const noexcept { return complete() ? clients() - 1 : parameters.degree; }

@@ -14,26 +14,40 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {
 
-/// A source of random bits: `fill(words)` fills all of them, and returns nothing, or false if it cannot. What decides the
-/// rounding must be unpredictable to the server, or the fractions that are rounded away are not: a cryptographic
-/// generator with a fresh secret seed.
+/// A source of random bits: `fill(words)` fills all of them; it returns nothing, or a bool or an errc that says whether
+/// it could. A server that can predict what decides the rounding learns more of a value than its residue: a
+/// cryptographic generator with a fresh secret key, `chacha20_stream` say.
+// clang-format off
 template <class R>
 concept random_words = requires(R& r, std::span<std::uint32_t> words) {
-  r.fill(words);
+  requires std::is_void_v<decltype(r.fill(words))> || std::is_same_v<decltype(r.fill(words)), bool> ||
+               std::is_same_v<decltype(r.fill(words)), errc>;
 };
+// clang-format on
 
 namespace impl {
 
-inline constexpr std::size_t ring_tile = 2048;
+/// Few enough that the random words of a tile wait in the nearest cache.
+inline constexpr std::size_t ring_tile = 512;
 
+/// False if there are none, or the source threw.
 template <class R>
-bool fill_words(R& random, std::span<std::uint32_t> words) {
-  if constexpr (std::is_void_v<decltype(random.fill(words))>) {
-    random.fill(words);
-    return true;
-  } else {
-    return static_cast<bool>(random.fill(words));
+bool fill_words(R& random, std::span<std::uint32_t> words) noexcept {
+  using result = decltype(random.fill(words));
+#if FEDAGG_EXCEPTIONS
+  try {
+#endif
+    if constexpr (std::is_same_v<result, errc>)
+      return random.fill(words) == errc::ok;
+    else if constexpr (std::is_same_v<result, bool>)
+      return random.fill(words);
+    else
+      return random.fill(words), true;
+#if FEDAGG_EXCEPTIONS
+  } catch (...) {
+    return false;
   }
+#endif
 }
 
 /// Memory that is wiped when it goes.
@@ -84,20 +98,31 @@ inline bool has_non_finite(const any_tensor& t) noexcept {
   });
 }
 
-/// Residues of a floating tensor of finite values; false if there were no random bits.
+/// Residues of a floating tensor; `look` says that its values may be NaN or Inf. `no_randomness`, `non_finite`: after a
+/// part is written.
 template <class Word, class R>
-bool encode_floating(const any_tensor& t, const ring_scaling& how, R& random, Word* out, std::uint64_t& clipped) {
+errc encode_floating(const any_tensor& t, const ring_scaling& how, bool look, R& random, Word* out,
+                     std::uint64_t& clipped) {
   wiped<std::byte, ring_tile * 8> space;
   wiped<std::uint32_t, ring_tile> bits;
-  return for_each_ring_tile(t, space.at, [&](const void* p, std::size_t count, std::size_t at) {
-    if (!fill_words(random, std::span<std::uint32_t>(bits.at, count))) return false;
-    clipped += on_active_isa([&](auto isa) {
-      return with_floating(t.type(), p, [&](const auto* x) {
+  errc rc = errc::ok;
+  for_each_ring_tile(t, space.at, [&](const void* p, std::size_t count, std::size_t at) {
+    if (!fill_words(random, std::span<std::uint32_t>(bits.at, count))) {
+      rc = errc::no_randomness;
+      return false;
+    }
+    on_active_isa([&](auto isa) {
+      if (look && scan_kernel<decltype(isa)>::non_finite(t.type(), p, count)) {
+        rc = errc::non_finite;
+        return;
+      }
+      clipped += with_floating(t.type(), p, [&](const auto* x) {
         return ring_kernel<decltype(isa)>::encode(x, how, bits.at, count, out + at);
       });
     });
-    return true;
+    return rc == errc::ok;
   });
+  return rc;
 }
 
 /// Calls f with the magnitude, the two's complement and the position of every element of an integer tensor, until it

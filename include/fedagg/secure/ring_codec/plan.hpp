@@ -88,7 +88,8 @@ public:
     return errc::ok;
   }
 
-  errc admit(const model_view& update, stream_fault& fault) const noexcept {
+  /// With `look`, that floating values are finite too.
+  errc admit(const model_view& update, bool look, stream_fault& fault) const noexcept {
     if (update.size() != model_.size()) return errc::client_layout;
     for (std::size_t k = 0; k < update.size(); ++k) {
       const auto& e = update.entries()[k];
@@ -101,7 +102,7 @@ public:
       fault = {k, update.entries()[k].name};
       if (!sent(k)) continue;
       if (is_floating(t.type())) {
-        if (has_non_finite(t)) return errc::non_finite;
+        if (look && has_non_finite(t)) return errc::non_finite;
       } else if (!for_each_integer(t, [&](std::uint64_t magnitude, std::uint64_t, std::size_t) {
                    return magnitude <= how_.max_integer;
                  })) {
