@@ -13,7 +13,7 @@
 #include <cstring>
 #include <vector>
 
-#include "../support/secure_play.hpp"
+#include "support/secure_play.hpp"
 
 namespace {
 

@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "../support/secure_play.hpp"
+#include "support/secure_play.hpp"
 
 namespace {
 

@@ -427,6 +427,24 @@ TEST_CASE("a server that has not begun") {
   CHECK(server.report(0).fault == errc::ok);
 }
 
+TEST_CASE("keys of a round that was begun twice under one setup: whoever sends the old ones again costs a client its place") {
+  a_round r = round_of(threat_model::malicious);
+  REQUIRE(r.begin() == errc::ok);
+  const bytes old = of(r.clients[hostile].output());
+  REQUIRE(r.begin() == errc::ok);
+  CHECK(r.aggregator.try_receive(old) == errc::ok);
+  for (std::uint32_t i = 0; i < 7; ++i)
+    CHECK(r.aggregator.try_receive(r.clients[i].output()) == (i == hostile ? errc::wrong_stage : errc::ok));
+  REQUIRE(r.aggregator.try_advance() == errc::ok);
+  bytes m;
+  REQUIRE(r.aggregator.try_message(hostile, m) == errc::ok);
+  CHECK(r.clients[hostile].try_receive(m) == errc::bad_key); // it gives nothing to a round that is not its own
+  // Under another number they mean nothing.
+  ++r.world.setup.round;
+  REQUIRE(r.begin() == errc::ok);
+  CHECK(r.aggregator.try_receive(old) == errc::wrong_context);
+}
+
 TEST_CASE("an executor that fails when masks come off fails the round") {
   a_round r = round_of(threat_model::malicious);
   play_to(r, server_stage::openings);

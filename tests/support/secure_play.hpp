@@ -128,7 +128,7 @@ inline secure_play play_of(fedagg::threat_model model, std::uint32_t self = 0) {
   if (model == threat_model::curious)
     return {5, {.model = model, .colluding = 1, .dropouts = 2, .threshold = 3}, {{32, 5}, {64, 2}}, self};
   if (model == threat_model::semi_malicious) // on a sparse graph
-    return {7, {.model = model, .colluding = 0, .dropouts = 0, .threshold = 3, .degree = 4}, {{13, 5}, {64, 1}}, self};
+    return {8, {.model = model, .colluding = 0, .dropouts = 2, .threshold = 4, .degree = 6}, {{13, 5}, {64, 1}}, self};
   return {5, {.model = model, .colluding = 1, .dropouts = 1, .threshold = 4}, {{32, 5}, {17, 2}}, self};
 }
 inline constexpr fedagg::threat_model all_models[] = {
