@@ -9,6 +9,7 @@
 
 #include <fedagg/core/errc.hpp>
 #include <fedagg/secure/graph_parameters.hpp>
+#include <fedagg/secure/mask.hpp>
 #include <fedagg/secure/protocol/transcript.hpp>
 #include <fedagg/secure/ring_vector.hpp>
 #include <fedagg/secure/threat_model.hpp>
@@ -98,12 +99,12 @@ struct secure_setup {
     });
   }
 
-  /// The name of this setup, different for any other.
-  template <crypto_suite S>
+  /// The name of this setup with these primitives and masks, different for any other.
+  template <crypto_suite S, mask_generator G = chacha20_masks>
   digest hash() const noexcept {
     const secure_parameters& p = parameters;
     transcript<S> h("fedagg secure aggregation 1 setup");
-    h.bytes(transcript<S>::text(S::name));
+    h.bytes(transcript<S>::text(S::name)).bytes(transcript<S>::text(G::name));
     h.number(static_cast<std::uint64_t>(p.model)).number(p.colluding).number(p.dropouts).number(threshold());
     h.number(degree()).number(minimum_inputs()).bytes(session).number(round);
     h.number(roster.size());

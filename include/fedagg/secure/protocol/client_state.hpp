@@ -35,15 +35,16 @@ struct client_state {
   digest last_input = {};           // hash of the message that led here
   std::vector<std::uint8_t> output; // what it was answered with
 
-  void forget() noexcept {
+  /// What takes a mask off its own vector: of no use once that is masked.
+  void forget_keys() noexcept {
     share_key.clear();
     mask_key.clear();
     seed.clear();
+    for (client_neighbour& n : neighbours) n.opens.clear();
+  }
+  void forget_shares() noexcept {
     own_share.clear();
-    for (client_neighbour& n : neighbours) {
-      n.opens.clear();
-      n.shares.clear();
-    }
+    for (client_neighbour& n : neighbours) n.shares.clear();
   }
 
   template <class Buffer>
