@@ -87,9 +87,14 @@ bool launcher::finish() {
 
 template <class Done>
 void launcher::wait(const char* what, const Done& done) {
-  const bool came = run_until(io_, patience, [&] { return done() || interrupted_ || !server_->running(); });
+  // Where the server is gone, so are the hospitals soon, but not before all that they said was read.
+  const auto over = [this] {
+    return !server_->running() && std::none_of(hospitals_.begin(), hospitals_.end(),
+                                               [](const auto& h) { return h && h->running(); });
+  };
+  run_until(io_, patience, [&] { return done() || interrupted_ || over(); });
   if (interrupted_) throw std::runtime_error("interrupted");
-  if (!came || !done()) throw std::runtime_error(std::string("waited in vain for ") + what);
+  if (!done()) throw std::runtime_error(std::string("waited in vain for ") + what);
 }
 
 // "port P", "round R ACCEPTED SUM TASK", "round R gave up: WHY"

@@ -50,7 +50,9 @@ public:
     std::string why;
     const std::optional<ended_round> r = running_.end_of(round, why);
     std::printf("%5u  %-29s  ", static_cast<unsigned>(round), description(a).c_str());
-    const bool good = r ? sum_row(round, a, *r) : a.killed.size() > strength.dropouts;
+    const bool good = r ? sum_row(round, a, *r)
+                        : a.killed.size() > strength.dropouts &&
+                              why == std::string("gave up: ") + message(fedagg::errc::round_incomplete);
     std::printf("%s%s\n", r ? "" : why.c_str(), good ? "" : "  WRONG");
     std::fflush(stdout);
     return good;
