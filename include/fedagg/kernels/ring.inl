@@ -90,21 +90,30 @@ struct ring_kernel<FEDAGG_ISA> {
     constexpr std::size_t n = s::bytes / sizeof(W);
     const int unused = static_cast<int>(8 * sizeof(W) - bits);
     if (count == 0) return {};
-    auto least = s::template fill<I, n>(INT64_MAX >> (64 - 8 * sizeof(W))), greatest = ~least;
+    using words_of = vec<I, n>;
+    // Several, so that none waits for another.
+    words_of least[4], greatest[4];
+    for (std::size_t k = 0; k < 4; ++k) {
+      least[k] = s::template fill<I, n>(static_cast<I>(INT64_MAX >> (64 - 8 * sizeof(W))));
+      greatest[k] = s::template fill<I, n>(static_cast<I>(INT64_MIN >> (64 - 8 * sizeof(W))));
+    }
     std::size_t j = 0;
-    for (; j + n <= count; j += n) {
-      FEDAGG_PREFETCH(words + j + 1024 / sizeof(W));
-      const auto v = s::template load<vec<I, n>>(words + j) << unused;
-      least = s::pick(v < least, v, least);
-      greatest = s::pick(v > greatest, v, greatest);
-    }
-    I low = least[0], high = greatest[0];
-    for (std::size_t i = 1; i < n; ++i) {
-      low = least[i] < low ? least[i] : low;
-      high = greatest[i] > high ? greatest[i] : high;
-    }
+    for (; j + 4 * n <= count; j += 4 * n)
+#pragma GCC unroll 4
+      for (std::size_t k = 0; k < 4; ++k) {
+        FEDAGG_PREFETCH(words + j + k * n + 1024 / sizeof(W));
+        const words_of v = s::template load<words_of>(words + j + k * n) << static_cast<I>(unused);
+        least[k] = s::pick(v < least[k], v, least[k]);
+        greatest[k] = s::pick(v > greatest[k], v, greatest[k]);
+      }
+    I low = least[0][0], high = greatest[0][0];
+    for (std::size_t k = 0; k < 4; ++k)
+      for (std::size_t i = 0; i < n; ++i) {
+        low = least[k][i] < low ? least[k][i] : low;
+        high = greatest[k][i] > high ? greatest[k][i] : high;
+      }
     for (; j < count; ++j) {
-      const I v = static_cast<I>(static_cast<W>(words[j] << unused));
+      const I v = static_cast<I>(static_cast<W>(c::element_at(words, j) << unused));
       low = v < low ? v : low;
       high = v > high ? v : high;
     }
@@ -189,13 +198,7 @@ private:
   }
 
   FEDAGG_TARGET static inline wide_u64 long_words(const std::uint32_t* p) noexcept {
-#if FEDAGG_X86 && FEDAGG_ISA_BYTES == 64 && !defined(__clang__)
-    // g++ makes two halves of the conversion.
-    return s::template bits<wide_u64>(
-        __builtin_ia32_pmovzxdq512_mask(s::template load<vec<int, wide>>(p), vec<long long, wide>{}, static_cast<unsigned char>(-1)));
-#else
     return s::template convert<wide_u64>(s::template load<wide_u32>(p));
-#endif
   }
 
   /// The even, or the odd, words of two vectors in a row.
@@ -244,20 +247,25 @@ private:
     return found;
   }
 
+  // A residue's last bits, as a signed number: exact but for more than 53 bits, which are rounded once.
   FEDAGG_TARGET static inline wide_f64 signed_doubles(const std::uint32_t* p, unsigned unused) noexcept {
     const auto v = s::template load<vec<std::int32_t, wide>>(p);
     return s::template convert<wide_f64>((v << static_cast<int>(unused)) >> static_cast<int>(unused));
   }
   FEDAGG_TARGET static inline wide_f64 signed_doubles(const std::uint16_t* p, unsigned unused) noexcept {
-    std::uint32_t words[wide];
-    for (std::size_t i = 0; i < wide; ++i) words[i] = c::element_at(p, i);
-    return signed_doubles(static_cast<const std::uint32_t*>(words), unused + 16);
+    const auto v = s::template bits<vec<std::int32_t, wide>>(
+        s::template convert<wide_u32>(s::template load<vec<std::uint16_t, wide>>(p)));
+    return s::template convert<wide_f64>((v << static_cast<int>(unused + 16)) >> static_cast<int>(unused + 16));
   }
   FEDAGG_TARGET static inline wide_f64 signed_doubles(const std::uint64_t* p, unsigned unused) noexcept {
-    wide_f64 r{};
-    for (std::size_t i = 0; i < wide; ++i)
-      r[i] = static_cast<double>(static_cast<std::int64_t>(c::element_at(p, i) << unused) >> unused);
-    return r;
+    FEDAGG_FP_IN_ORDER
+    const std::uint64_t sign = std::uint64_t{1} << (63 - unused);
+    // Below it all ones: the sign is carried into what is above.
+    const wide_u64 v = ((s::template load<wide_u64>(p) & (2 * sign - 1)) ^ sign) - sign;
+    // Halves with exponents of their own: 2^84 + 2^63 + the upper one, signed, and 2^52 + the lower one.
+    const auto high = s::template bits<wide_f64>((v >> 32) ^ std::uint64_t{0x4530000080000000});
+    const auto low = s::template bits<wide_f64>((v & std::uint64_t{0xffffffff}) | std::uint64_t{0x4330000000000000});
+    return FEDAGG_FP_KEEP(FEDAGG_FP_KEEP(high - (0x1p+84 + 0x1p+63 + 0x1p+52)) + low);
   }
 };
 

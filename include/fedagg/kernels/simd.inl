@@ -113,6 +113,8 @@ struct simd<FEDAGG_ISA> {
         std::is_same_v<From, vec<std::uint16_t, wide>> && std::is_same_v<To, vec<std::uint32_t, wide>>;
     constexpr bool long_words =
         std::is_same_v<From, vec<std::uint16_t, wide>> && std::is_same_v<To, vec<std::uint64_t, wide>>;
+    constexpr bool doubles_words =
+        std::is_same_v<From, vec<std::uint32_t, wide>> && std::is_same_v<To, vec<std::uint64_t, wide>>;
     if constexpr (widens && bytes == 64)
       return __builtin_ia32_cvtps2pd512_mask(v, To{}, static_cast<char>(-1), 4);
     else if constexpr (widens && bytes == 32)
@@ -134,6 +136,13 @@ struct simd<FEDAGG_ISA> {
                                                       static_cast<unsigned char>(-1)));
     else if constexpr (long_words && bytes == 32)
       return bits<To>(__builtin_ia32_pmovzxwq256(grow<vec<short, 8>>(v)));
+    else if constexpr (doubles_words && bytes == 64)
+      return bits<To>(__builtin_ia32_pmovzxdq512_mask(bits<vec<int, 8>>(v), vec<long long, 8>{},
+                                                      static_cast<unsigned char>(-1)));
+    else if constexpr (doubles_words && bytes == 32)
+      return bits<To>(__builtin_ia32_pmovzxdq256(bits<vec<int, 4>>(v)));
+    else if constexpr (doubles_words)
+      return bits<To>(__builtin_ia32_punpckldq128(grow<vec<int, 4>>(v), vec<int, 4>{}));
     else
       return __builtin_convertvector(v, To);
 #elif FEDAGG_VECTORS

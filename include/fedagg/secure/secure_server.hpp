@@ -9,6 +9,7 @@
 
 #include <fedagg/core/error.hpp>
 #include <fedagg/core/executor.hpp>
+#include <fedagg/secure/protocol/only_sums.hpp>
 #include <fedagg/secure/protocol/server_book.hpp>
 #include <fedagg/secure/ring_vector.hpp>
 #include <fedagg/secure/secure_setup.hpp>

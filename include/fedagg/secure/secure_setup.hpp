@@ -22,7 +22,7 @@ struct secure_parameters {
   std::uint32_t colluding = 0;
   /// Clients that may stop answering at any time, and the round still ends with the sum of the others.
   std::uint32_t dropouts = 0;
-  /// Shares that open a secret (t).
+  /// Shares that open a secret (t); 0 for the most that these dropouts allow on the complete graph, n - dropouts.
   std::uint32_t threshold = 0;
   /// Clients that each one shares masks with: 0 for all others, else an even number (SecAgg+, Bell et al. 2020), which
   /// `malicious` does not allow.
@@ -43,9 +43,25 @@ struct secure_setup {
   /// What the vectors mean: a codec's description. All of it must be the same everywhere.
   std::vector<std::uint8_t> description;
 
+  /// The vectors are a codec's: takes its layout and description. Throws std::bad_alloc.
+  template <class Codec>
+  void carry(const Codec& codec) {
+    struct {
+      std::vector<std::uint8_t>& out;
+      void update(bytes_view in) { out.insert(out.end(), in.begin(), in.end()); }
+    } sink{description};
+    description.clear();
+    codec.describe(sink);
+    layout = codec.layout();
+  }
+
   std::uint32_t clients() const noexcept { return static_cast<std::uint32_t>(roster.size()); }
   bool complete() const noexcept { return parameters.degree == 0 || parameters.degree + 1 == clients(); }
   std::uint32_t degree() const noexcept { return complete() ? clients() - 1 : parameters.degree; }
+  std::uint32_t threshold() const noexcept {
+    if (parameters.threshold != 0 || !complete() || parameters.dropouts >= clients()) return parameters.threshold;
+    return clients() - parameters.dropouts;
+  }
   std::uint32_t minimum_inputs() const noexcept {
     return parameters.minimum_inputs == 0 ? parameters.colluding + 2 : parameters.minimum_inputs;
   }
@@ -55,11 +71,11 @@ struct secure_setup {
   /// one. More than half of all clients and the colluding ones once more; on the complete graph the threshold is.
   std::uint32_t quorum() const noexcept {
     if (!consistent()) return 0;
-    return complete() ? parameters.threshold : (clients() + parameters.colluding) / 2 + 1;
+    return complete() ? threshold() : (clients() + parameters.colluding) / 2 + 1;
   }
   /// Fewer members than this, and a set of clients is refused.
   std::uint32_t least() const noexcept {
-    const std::uint32_t t = complete() ? parameters.threshold : quorum();
+    const std::uint32_t t = complete() ? threshold() : quorum();
     return t > minimum_inputs() ? t : minimum_inputs();
   }
 
@@ -72,8 +88,8 @@ struct secure_setup {
     if (p.colluding >= n || p.dropouts >= n || p.degree >= n) return errc::bad_parameter;
     if (minimum_inputs() < p.colluding + 2) return errc::insecure_parameters;
     if (least() > n - p.dropouts) return errc::insecure_parameters;
-    const errc rc = complete() ? check_complete(n, p.threshold, p.colluding, p.dropouts, p.model)
-                               : check_graph(n, p.degree, p.threshold, p.colluding, p.dropouts, p.model);
+    const errc rc = complete() ? check_complete(n, threshold(), p.colluding, p.dropouts, p.model)
+                               : check_graph(n, p.degree, threshold(), p.colluding, p.dropouts, p.model);
     if (rc != errc::ok) return rc;
     return impl::no_throw([&] {
       std::vector<public_key> sorted = roster;
@@ -88,7 +104,7 @@ struct secure_setup {
     const secure_parameters& p = parameters;
     transcript<S> h("fedagg secure aggregation 1 setup");
     h.bytes(transcript<S>::text(S::name));
-    h.number(static_cast<std::uint64_t>(p.model)).number(p.colluding).number(p.dropouts).number(p.threshold);
+    h.number(static_cast<std::uint64_t>(p.model)).number(p.colluding).number(p.dropouts).number(threshold());
     h.number(degree()).number(minimum_inputs()).bytes(session).number(round);
     h.number(roster.size());
     for (const public_key& key : roster) h.bytes(key);

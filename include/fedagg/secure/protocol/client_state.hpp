@@ -20,6 +20,7 @@ struct client_neighbour {
   std::uint32_t client = 0;
   bool delivered = false, valid = false;
   public_key share_key = {}, mask_key = {};
+  secret_key opens; // what it seals for this client
   secret_bytes<sealed_shares::plain_bytes> shares;
 };
 
@@ -39,7 +40,10 @@ struct client_state {
     mask_key.clear();
     seed.clear();
     own_share.clear();
-    for (client_neighbour& n : neighbours) n.shares.clear();
+    for (client_neighbour& n : neighbours) {
+      n.opens.clear();
+      n.shares.clear();
+    }
   }
 
   template <class Buffer>
@@ -49,7 +53,7 @@ struct client_state {
     w.u32(static_cast<std::uint32_t>(neighbours.size()));
     for (const client_neighbour& n : neighbours) {
       w.u32(n.client).u8(static_cast<std::uint8_t>((n.delivered ? 1 : 0) | (n.valid ? 2 : 0)));
-      w.bytes(n.share_key).bytes(n.mask_key).bytes(n.shares.bytes());
+      w.bytes(n.share_key).bytes(n.mask_key).bytes(n.opens.bytes()).bytes(n.shares.bytes());
     }
     for (const client_set* set : {&directory, &dealers, &survivors}) {
       w.u32(static_cast<std::uint32_t>(set->bytes().size()));
@@ -79,6 +83,7 @@ struct client_state {
       n.valid = (flags & 2) != 0;
       n.share_key = r.array<32>();
       n.mask_key = r.array<32>();
+      r.secret(n.opens);
       r.secret(n.shares);
       if (n.client >= roster || (k > 0 && n.client <= neighbours.back().client)) return errc::state_mismatch;
       neighbours.push_back(n);

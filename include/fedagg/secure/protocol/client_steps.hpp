@@ -76,7 +76,7 @@ public:
     }
     if (!mine) return errc::bad_key;
     if (next.directory.size() < setup_.least()) return errc::bad_survivors;
-    if (holders(next.neighbours.size()) < setup_.parameters.threshold) return errc::bad_survivors;
+    if (holders(next.neighbours.size()) < setup_.threshold()) return errc::bad_survivors;
     next.context = header.binding;
     return deal(next);
   }
@@ -92,7 +92,7 @@ public:
     std::size_t dealing = 0;
     for (auto& neighbour : next.neighbours) dealing += next.dealers.contains(neighbour.client);
     if (r.left() != dealing * (32 + sealed_shares::bytes)) return errc::message_format;
-    if (holders(dealing) < setup_.parameters.threshold) return errc::bad_survivors;
+    if (holders(dealing) < setup_.threshold()) return errc::bad_survivors;
 
     const key_schedule<S> keys(suite_, next.context);
     std::vector<mask_key> masks;
@@ -102,7 +102,7 @@ public:
       const digest seed_hash = r.array<32>();
       sealed_shares s;
       s.read(r);
-      neighbour.valid = open(keys, next.share_key, neighbour, seed_hash, s);
+      neighbour.valid = open(keys, neighbour, seed_hash, s);
       if (!keys.pair_mask(next.mask_key, neighbour.mask_key, self_, neighbour.client, masks.emplace_back()))
         return errc::bad_key;
     }
@@ -161,7 +161,7 @@ private:
     if (own) points.push_back(shamir_x(self_));
     secret_buffer of_seed(points.size() * shamir_share_bytes), of_key(points.size() * shamir_share_bytes);
     const auto deal_one = [&](const secret_key& secret, secret_buffer& out) {
-      return shamir_share(secret, setup_.parameters.threshold, points, [&](bytes_span to) { return suite_.random(to); },
+      return shamir_share(secret, setup_.threshold(), points, [&](bytes_span to) { return suite_.random(to); },
                           {out.data(), out.size()});
     };
     if (const errc rc = deal_one(next.seed, of_seed); rc != errc::ok) return rc;
@@ -179,7 +179,7 @@ private:
     }
     w.u32(static_cast<std::uint32_t>(count));
     for (std::size_t k = 0; k < count; ++k) {
-      const auto& n = next.neighbours[k];
+      auto& n = next.neighbours[k];
       secret_bytes<sealed_shares::plain_bytes> plain;
       std::memcpy(plain.data(), of_seed.data() + k * shamir_share_bytes, shamir_share_bytes);
       std::memcpy(plain.data() + shamir_share_bytes, of_key.data() + k * shamir_share_bytes, shamir_share_bytes);
@@ -187,7 +187,7 @@ private:
       s.self_hash = keys.share_hash(share_of::self_mask, self_, n.client, plain.bytes().first(shamir_share_bytes));
       s.mask_hash = keys.share_hash(share_of::mask_key, self_, n.client, plain.bytes().subspan(shamir_share_bytes));
       secret_key key;
-      if (!keys.share_key(next.share_key, n.share_key, self_, n.client, key)) return errc::bad_key;
+      if (!keys.share_keys(next.share_key, n.share_key, self_, n.client, key, n.opens)) return errc::bad_key;
       if (!suite_.random(s.nonce)) return errc::no_randomness;
       const digest binding = keys.share_binding(self_, n.client, seed_hash, s.self_hash, s.mask_hash);
       suite_.seal(key, s.nonce, plain.bytes(), binding, s.sealed);
@@ -198,12 +198,10 @@ private:
     return errc::ok;
   }
 
-  bool open(const key_schedule<S>& keys, const secret_key& own, detail::client_neighbour& dealer,
-            const digest& seed_hash, const sealed_shares& s) const noexcept {
-    secret_key key;
-    if (!keys.share_key(own, dealer.share_key, dealer.client, self_, key)) return false;
+  bool open(const key_schedule<S>& keys, detail::client_neighbour& dealer, const digest& seed_hash,
+            const sealed_shares& s) const noexcept {
     const digest binding = keys.share_binding(dealer.client, self_, seed_hash, s.self_hash, s.mask_hash);
-    if (!suite_.open(key, s.nonce, s.sealed, binding, dealer.shares.bytes())) return false;
+    if (!suite_.open(dealer.opens, s.nonce, s.sealed, binding, dealer.shares.bytes())) return false;
     const auto shares = dealer.shares.bytes();
     return keys.share_hash(share_of::self_mask, dealer.client, self_, shares.first(shamir_share_bytes)) ==
                s.self_hash &&

@@ -22,16 +22,23 @@ class key_schedule {
 public:
   key_schedule(const S& suite, const digest& context) noexcept : suite_(suite), context_(context) {}
 
-  /// Seals what i sends to j: another key in the other direction. False for a peer's key of low order.
-  bool share_key(const secret_key& own, const public_key& peer, std::uint32_t i, std::uint32_t j,
-                 secret_key& out) const noexcept {
-    return agreed("fedagg share key", own, peer, i, j, out);
+  /// What a pair seals its shares with, each direction under a key of its own. False for a peer's key of low order.
+  bool share_keys(const secret_key& own, const public_key& peer, std::uint32_t mine, std::uint32_t theirs,
+                  secret_key& to_peer, secret_key& from_peer) const noexcept {
+    secret_key shared;
+    if (!suite_.agree(own, peer, shared)) return false;
+    derive("fedagg share key", shared, mine, theirs, to_peer);
+    derive("fedagg share key", shared, theirs, mine, from_peer);
+    return true;
   }
   /// The mask that a pair adds and subtracts: the same for both. The client with the lower index adds.
   bool pair_mask(const secret_key& own, const public_key& peer, std::uint32_t mine, std::uint32_t theirs,
                  mask_key& out) const noexcept {
     out.subtract = mine > theirs;
-    return agreed("fedagg pair mask", own, peer, mine < theirs ? mine : theirs, mine < theirs ? theirs : mine, out.key);
+    secret_key shared;
+    if (!suite_.agree(own, peer, shared)) return false;
+    derive("fedagg pair mask", shared, mine < theirs ? mine : theirs, mine < theirs ? theirs : mine, out.key);
+    return true;
   }
   void self_mask(const secret_key& seed, std::uint32_t i, mask_key& out) const noexcept {
     out.subtract = false;
@@ -61,13 +68,6 @@ public:
   }
 
 private:
-  bool agreed(const char* label, const secret_key& own, const public_key& peer, std::uint32_t i, std::uint32_t j,
-              secret_key& out) const noexcept {
-    secret_key shared;
-    if (!suite_.agree(own, peer, shared)) return false;
-    derive(label, shared, i, j, out);
-    return true;
-  }
   void derive(const char* label, const secret_key& key, std::uint32_t i, std::uint32_t j,
               secret_key& out) const noexcept {
     const digest info = transcript<S>(label).bytes(context_).number(i).number(j).finish();

@@ -236,7 +236,7 @@ public:
   /// The survivors' self masks, and the masks that they share with those who dropped out, as they come off the sum.
   /// `round_incomplete` if a secret has too few shares; `bad_dealer` if they do not yield it, and whose it is.
   errc masks(std::vector<mask_key>& masks, std::uint32_t& culprit) {
-    const std::uint32_t n = setup_.clients(), t = setup_.parameters.threshold;
+    const std::uint32_t n = setup_.clients(), t = setup_.threshold();
     for (std::uint32_t i = 0; i < n; ++i)
       if (dealers_.contains(i) && peers_[i].opened.size() < t && needed(i)) return errc::round_incomplete;
     const key_schedule<S> keys(suite_, context_);
