@@ -102,7 +102,7 @@ public:
   std::vector<fedagg::signing_key> identities;
   std::deque<party> parties;
   fedagg::secret_key disk_key;
-  std::vector<bytes> past; ///< every message so far
+  std::vector<bytes> past; ///< every message so far, where there are few clients
   std::string trouble;
 
   secure_parties(const shape& s, std::uint64_t seed_)
@@ -159,11 +159,15 @@ public:
   void hear(std::uint32_t i) {
     const auto out = parties[i].machine.output();
     if (honest(i)) tracker.heard(i, out, parties[i].packed_input);
-    past.emplace_back(out.begin(), out.end());
+    remember(out);
+  }
+  void remember(fedagg::bytes_view message) {
+    if (n() <= 64) past.emplace_back(message.begin(), message.end());
   }
   /// A message for a client. What it lets go is heard.
-  fedagg::errc give(std::uint32_t i, const bytes& message) {
+  fedagg::errc give(std::uint32_t i, bytes message) {
     party& p = parties[i];
+    remember(message);
     tracker.told(message);
     const auto stage = p.machine.stage();
     const auto before = p.machine.output();

@@ -66,6 +66,7 @@ public:
 
   void run() {
     ++count_.rounds;
+    old_ = w_.past.size();
     w_.begin();
     w_.expect(server_.try_begin(w_.setup) == errc::ok, "a server that does not begin");
     (void)delta_.try_reset(w_.setup.layout);
@@ -124,7 +125,6 @@ private:
 
   void collect() {
     std::vector<letter> inbox;
-    const std::size_t said_before = w_.past.size();
     for (const letter& l : delayed_) inbox.push_back({l.from, letter::replayed, l.text});
     delayed_.clear();
     std::vector<bool> sent(w_.n());
@@ -154,8 +154,8 @@ private:
       if (random_.below(1000) < twice_) inbox.push_back({i, letter::right, text});
       if (random_.below(1000) < corrupt_) inbox.push_back({i, letter::broken, broken(text)});
     }
-    while (said_before > 0 && random_.below(1000) < replay_)
-      inbox.push_back({0, letter::replayed, w_.past[random_.below(said_before)]});
+    while (old_ > 0 && random_.below(1000) < replay_)
+      inbox.push_back({0, letter::replayed, w_.past[random_.below(old_)]});
     for (std::size_t k = inbox.size(); k > 1; --k) std::swap(inbox[k - 1], inbox[random_.below(k)]);
     for (const letter& l : inbox) post(l);
     for (std::uint32_t i = 0; i < w_.n(); ++i) {
@@ -168,7 +168,7 @@ private:
       } else {
         w_.expect(!server_.answered(i) && server_.report(i).fault == expected_fault(i), "a liar is not named");
       }
-      if (!server_.answered(i)) lost_[i] = true;
+      if (!server_.answered(i) || (lies_[i] == lie::no_share && reached_[i])) lost_[i] = true;
     }
   }
 
@@ -181,7 +181,7 @@ private:
       return;
     }
     for (std::uint32_t i = 0; i < w_.n(); ++i)
-      w_.expect(before[i] == server_.answered(i), "a wrong message was taken");
+      if (before[i] != server_.answered(i)) w_.complain("a wrong message was taken " + std::to_string(int(l.kind)) + " stage " + std::to_string(int(server_.stage())) + " client " + std::to_string(i) + " lie " + std::to_string(int(lies_[i])));
     // What is equal but for its signature came before.
     if (rc == errc::ok) w_.expect(answered_somewhere(before), "a wrong message was welcome");
   }
@@ -345,9 +345,12 @@ private:
       using fedagg::share_of;
       s.self_hash = keys.share_hash(share_of::self_mask, i, n.client, plain.bytes().template first<36>());
       s.mask_hash = keys.share_hash(share_of::mask_key, i, n.client, plain.bytes().template subspan<36>());
+      // Some do not open, some are not what the server has the hash of.
+      const bool rubbish = lies_[i] == lie::sealed_rubbish && random_.below(3) > 0, hash = random_.below(2);
+      if (rubbish && hash) s.mask_hash[random_.below(32)] ^= 1;
       make.seal(to, s.nonce, plain.bytes(), keys.share_binding(i, n.client, seed_hash, s.self_hash, s.mask_hash),
                 s.sealed);
-      if (lies_[i] == lie::sealed_rubbish && random_.below(3) > 0) s.sealed[random_.below(s.sealed.size())] ^= 1;
+      if (rubbish && !hash) s.sealed[random_.below(s.sealed.size())] ^= 1;
       fedagg::wire_writer(sealed).bytes(s.self_hash).bytes(s.mask_hash).bytes(s.nonce).bytes(s.sealed);
     }
     text.resize(around);
@@ -359,7 +362,7 @@ private:
   // To the clients.
 
   void hand_out() {
-    const std::size_t said_before = w_.past.size();
+    old_ = w_.past.size();
     std::vector<std::uint32_t> order;
     for (std::uint32_t i = 0; i < w_.n(); ++i)
       if (server_.expects(i)) order.push_back(i);
@@ -368,8 +371,10 @@ private:
       auto& p = w_.parties[i];
       bytes message;
       w_.expect(server_.try_message(i, message) == errc::ok, "a server with nothing to say");
-      w_.past.push_back(message);
-      while (said_before > 0 && random_.below(1000) < replay_) (void)w_.give(i, w_.past[random_.below(said_before)]);
+      fedagg::message_header h;
+      w_.expect(read_header(message, h) == errc::ok && h.client == i, "a message for another");
+      context_ = h.binding;
+      while (random_.below(1000) < replay_) (void)w_.give(i, w_.past[random_.below(old_)]);
       if (gone_[i]) continue;
       if (random_.below(1000) < corrupt_ && w_.give(i, broken(message)) == errc::ok) {
         fooled_[i] = lost_[i] = true;
@@ -404,7 +409,7 @@ private:
   void finish() {
     const auto& survivors = server_.survivors();
     if (survivors.roster() > 0 && server_.stage() > server_stage::inputs)
-      w_.tracker.announce(binding_of_round(), survivors);
+      w_.tracker.announce(context_, survivors);
     bool complaints = false;
     for (std::uint32_t i = 0; i < w_.n(); ++i) complaints = complaints || fooled_[i] || lies_[i] == lie::no_share;
     for (std::uint32_t i = 0; i < w_.n(); ++i) {
@@ -430,19 +435,6 @@ private:
         if (survivors.contains(i) && (lies_[i] == lie::wrong_polynomial || lies_[i] == lie::wrong_seed_hash))
           w_.complain("a dealer's lie went unseen");
   }
-  fedagg::digest binding_of_round() const {
-    for (std::uint32_t i = 0; i < w_.n(); ++i) {
-      bytes m;
-      fedagg::message_header h;
-      if (server_.try_message(i, m) == errc::ok && read_header(m, h) == errc::ok) return h.binding;
-    }
-    for (auto at = w_.past.rbegin(); at != w_.past.rend(); ++at) {
-      fedagg::message_header h;
-      if (read_header(*at, h) == errc::ok && h.kind == fedagg::secure_message::survivors) return h.binding;
-    }
-    return {};
-  }
-
   world& w_;
   fedagg::random_stream random_;
   tally& count_;
@@ -452,7 +444,9 @@ private:
   std::vector<bool> lost_, fooled_, gone_, reached_;
   std::vector<bool> unsigned_ = std::vector<bool>(w_.n());
   bool fooled_survivors_ = false;
+  std::size_t old_ = 0; ///< messages of stages before this one
   std::vector<letter> delayed_;
+  fedagg::digest context_ = {};
   fedagg::ring_vector delta_;
   std::vector<std::pair<std::uint32_t, fedagg::ring_vector>> shifts_;
 };
