@@ -51,6 +51,8 @@ public:
   faulty_round(world& w, tally& count) : w_(w), random_(w.random(), "faults"), count_(count), server_(w.quiet()) {
     for (auto* rate : {&drop_, &late_, &twice_, &corrupt_, &replay_, &crash_, &full_})
       *rate = random_.below(2) ? 0 : random_.below(random_.below(2) ? 40 : 200);
+    // Those that lose a client are worth few, or nothing would be summed.
+    drop_ /= 2, late_ /= 3;
     lies_.resize(w.n());
     lost_.resize(w.n());
     fooled_.resize(w.n());
