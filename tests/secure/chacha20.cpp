@@ -117,7 +117,7 @@ TEST_CASE("the stream enciphers the text of RFC 8439, 2.4.2") {
 #if FEDAGG_TESTS_SODIUM
 TEST_CASE("the stream is libsodium's, byte for byte, on every instruction set") {
   REQUIRE(sodium_init() >= 0);
-  for (std::size_t size : {0u, 1u, 63u, 64u, 65u, 511u, 2047u, 2048u, 2049u, 4096u, 70001u})
+  for (std::size_t size : {1u, 63u, 64u, 65u, 511u, 2047u, 2048u, 2049u, 4096u, 70001u})
     for (const std::uint32_t block : {0u, 1u, 0xfffffff0u}) {
       if (size > std::uint64_t{64} * (0x100000000u - block)) continue;
       const fedagg::chacha20_nonce nonce = fedagg::stream_nonce(stream_purpose::mask, size * 0x123456789abcu);

@@ -60,7 +60,7 @@ struct aes_masks {
     for (unsigned k = 0; k < 8; ++k) counter[15 - k] = static_cast<std::uint8_t>(offset / 16 >> 8 * k);
     EVP_CIPHER_CTX* context = EVP_CIPHER_CTX_new();
     int size = 0;
-    std::memset(out.data(), 0, out.size());
+    std::fill(out.begin(), out.end(), std::uint8_t{0});
     const bool done = context && EVP_EncryptInit_ex(context, EVP_aes_256_ctr(), nullptr, key.data(), counter) == 1 &&
                       EVP_EncryptUpdate(context, out.data(), &size, out.data(), static_cast<int>(out.size())) == 1;
     EVP_CIPHER_CTX_free(context);
@@ -132,6 +132,20 @@ struct lazy {
     for (std::size_t i = 1; i < count; ++i) t(i);
   }
 };
+
+/// A vector of three segments, as `ring_vector` is one.
+struct three_segments {
+  std::vector<std::uint64_t> a = some_words<std::uint64_t>(3);
+  std::vector<std::uint16_t> b = some_words<std::uint16_t>(20000);
+  std::vector<std::uint32_t> c = some_words<std::uint32_t>(9001);
+  std::size_t size() const { return 3; }
+  template <class F>
+  auto visit(std::size_t k, F&& f) {
+    return k == 0 ? f(std::span(a)) : k == 1 ? f(std::span(b)) : f(std::span(c));
+  }
+};
+static_assert(fedagg::masked_vector<three_segments>);
+static_assert(!fedagg::masked_vector<std::vector<std::uint32_t>>);
 
 template <class Word, class G>
 void one_segment(const G& generator, std::size_t count, std::size_t how_many, std::uint64_t index) {
@@ -221,6 +235,19 @@ TEST_CASE("several segments of all widths, by any executor") {
   CHECK(a == some_words<std::uint64_t>(5));
   CHECK(b == some_words<std::uint32_t>(70000));
   CHECK(c == some_words<std::uint16_t>(40001));
+}
+
+TEST_CASE("the segments of a vector are named by their places") {
+  const auto keys = some_keys(3);
+  three_segments got, want;
+  reference(chacha20_masks{}, want.a, 0, keys);
+  reference(chacha20_masks{}, want.b, 1, keys);
+  reference(chacha20_masks{}, want.c, 2, keys);
+  backwards executor;
+  REQUIRE(add_masks(chacha20_masks{}, got, keys, executor) == errc::ok);
+  CHECK(got.a == want.a);
+  CHECK(got.b == want.b);
+  CHECK(got.c == want.c);
 }
 
 TEST_CASE("pairwise masks cancel in a sum") {

@@ -74,10 +74,12 @@ struct secure_setup {
     if (!consistent()) return 0;
     return complete() ? threshold() : (clients() + parameters.colluding) / 2 + 1;
   }
-  /// Fewer members than this, and a set of clients is refused.
+  /// Fewer members than this, and a set of clients is refused. On a sparse graph more dropouts than were declared could
+  /// leave survivors that are not connected, and then the sums of their parts come out.
   std::uint32_t least() const noexcept {
-    const std::uint32_t t = complete() ? threshold() : quorum();
-    return t > minimum_inputs() ? t : minimum_inputs();
+    const std::uint32_t few = complete() ? threshold() : quorum();
+    const std::uint32_t alive = complete() || parameters.dropouts >= clients() ? 0 : clients() - parameters.dropouts;
+    return std::max({few, alive, minimum_inputs()});
   }
 
   /// `ok` if the conditions of the threat model hold (see threat_model.hpp), else `insecure_parameters`; `bad_key` for
