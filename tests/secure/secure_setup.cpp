@@ -232,7 +232,7 @@ TEST_CASE("the hash of a setup, part by part") {
   part("fedagg secure aggregation 1 setup", 33);
   part("toy", 3);
   part("chacha20", 8);
-  for (const std::uint64_t x : {2, 0, 1, 2, 2, 2}) number(x); // model, colluding, dropouts, threshold, degree, inputs
+  for (const std::uint64_t x : {2u, 0u, 1u, 2u, 2u, 2u}) number(x); // model, colluding, dropouts, threshold, degree, inputs
   part(s.session.data(), 32);
   number(7);
   number(3);
