@@ -251,30 +251,33 @@ TEST_CASE("coefficients are words below p, those above are drawn again") {
 }
 
 TEST_CASE("shares are the polynomial's values wherever the holders are") {
-  // By the definition, in remainders; x on both sides of what counts as small, and tiles with both.
-  const points x{1, 2, 3, (1u << 26) - 1, 1u << 26, 1000000, 0x7fffffffu, 0x80000000u, shamir_prime - 1, 77};
-  for (const std::uint32_t t : {1u, 2u, 3u, 10u}) {
-    std::vector<std::uint32_t> drawn;
-    fedagg::random_stream random(t, "coefficients");
-    for (std::uint32_t k = 0; k + 9 < 9 * t + (t == 0); ++k)
-      drawn.push_back(static_cast<std::uint32_t>(random() % shamir_prime));
-    const secret_key s = secret_of(t);
-    const auto limbs = limbs_of(s);
-    bytes shares(x.size() * share_bytes);
-    REQUIRE(shamir_share(s, t, x, script{drawn}, shares) == errc::ok);
-    for (std::size_t i = 0; i < x.size(); ++i)
-      for (std::size_t l = 0; l < 9; ++l) {
-        std::uint64_t value = 0;
-        for (std::size_t j = 0; j + 1 < t; ++j) value = (value * x[i] + drawn[9 * j + l]) % shamir_prime;
-        value = (value * x[i] + limbs[l]) % shamir_prime;
-        if (word_at(shares, i * share_bytes + 4 * l) != value) FAIL_CHECK(t << ", " << i << ", " << l);
-      }
-    secret_key back;
-    std::vector<std::size_t> chosen;
-    for (std::size_t i = x.size() - t; i < x.size(); ++i) chosen.push_back(i);
-    CHECK(rebuilt(x, shares, chosen, back) == errc::ok);
-    CHECK(held(back) == held(s));
-  }
+  // By the definition, in remainders; x on either side of what counts as small, and both in one tile.
+  const points small{1, 2, 3, 1000000, (1u << 26) - 1, (1u << 26) - 2, (1u << 26) - 3, 1u << 25, 12345678, 77};
+  const points large{1, 2, 3, 1u << 28, (1u << 30) - 1, 1u << 30, 0x7ffffffe, 0x7fffffff, 1u << 26, 77};
+  const points all{1, 2, 3, (1u << 26) - 1, 1u << 26, 1000000, 0x7fffffffu, 0x80000000u, shamir_prime - 1, 77};
+  for (const points& x : {small, large, all})
+    for (const std::uint32_t t : {1u, 2u, 3u, 10u}) {
+      std::vector<std::uint32_t> drawn;
+      fedagg::random_stream random(t, "coefficients");
+      for (std::uint32_t k = 0; k + 9 < 9 * t + (t == 0); ++k)
+        drawn.push_back(static_cast<std::uint32_t>(random() % shamir_prime));
+      const secret_key s = secret_of(t);
+      const auto limbs = limbs_of(s);
+      bytes shares(x.size() * share_bytes);
+      REQUIRE(shamir_share(s, t, x, script{drawn}, shares) == errc::ok);
+      for (std::size_t i = 0; i < x.size(); ++i)
+        for (std::size_t l = 0; l < 9; ++l) {
+          std::uint64_t value = 0;
+          for (std::size_t j = 0; j + 1 < t; ++j) value = (value * x[i] + drawn[9 * j + l]) % shamir_prime;
+          value = (value * x[i] + limbs[l]) % shamir_prime;
+          if (word_at(shares, i * share_bytes + 4 * l) != value) FAIL_CHECK(t << ", " << i << ", " << l);
+        }
+      secret_key back;
+      std::vector<std::size_t> chosen;
+      for (std::size_t i = x.size() - t; i < x.size(); ++i) chosen.push_back(i);
+      CHECK(rebuilt(x, shares, chosen, back) == errc::ok);
+      CHECK(held(back) == held(s));
+    }
 }
 
 TEST_CASE("numbers of holders around the tile, thresholds of hundreds") {
