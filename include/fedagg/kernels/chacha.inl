@@ -166,7 +166,9 @@ private:
 
   /// The blocks' numbers of group g.
   FEDAGG_TARGET FEDAGG_INLINE static void numbers(std::uint32_t block, std::size_t g, words& out) noexcept {
-    for (std::uint32_t k = 0; k < lanes; ++k) out[k] = block + k + static_cast<std::uint32_t>(g * lanes);
+    std::uint32_t number[lanes];
+    for (std::uint32_t k = 0; k < lanes; ++k) number[k] = block + k + static_cast<std::uint32_t>(g * lanes);
+    out = s::template load<words>(number);
   }
 
   /// x[g][k], lane l: word k of block `block` + g lanes + l.
