@@ -167,7 +167,7 @@ private:
     std::uint32_t culprit = clients();
     errc rc = book_.masks(masks, culprit);
     if (rc == errc::round_incomplete) return rc;
-    if (rc == errc::ok) rc = impl::mask_vector(G{}, sum_, masks, executor);
+    if (rc == errc::ok) rc = add_masks(G{}, sum_, masks, executor);
     if (rc == errc::out_of_memory) return rc;
     if (rc == errc::bad_dealer) {
       culprit_ = culprit;

@@ -113,7 +113,7 @@ public:
     next.output.reserve(message_header_bytes + packed + message_signature_bytes);
     next.output.resize(message_header_bytes + packed);
     spent = true;
-    if (const errc rc = mask_vector(G{}, x, masks, executor); rc != errc::ok) return rc;
+    if (const errc rc = add_masks(G{}, x, masks, executor); rc != errc::ok) return rc;
     if (const errc rc = try_pack(x, bytes_span(next.output).subspan(message_header_bytes)); rc != errc::ok) return rc;
     sign_message(suite_, identity_, next.output);
     next.forget_keys();

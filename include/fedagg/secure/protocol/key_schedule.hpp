@@ -4,14 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <span>
-#include <vector>
 
 #include <fedagg/core/errc.hpp>
 #include <fedagg/secure/mask.hpp>
 #include <fedagg/secure/protocol/messages.hpp>
-#include <fedagg/secure/ring_vector.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {
 
@@ -77,19 +73,6 @@ private:
   const S& suite_;
   const digest& context_;
 };
-
-namespace impl {
-
-/// Masks on every segment of a vector. Throws std::bad_alloc.
-template <mask_generator G>
-errc mask_vector(const G& generator, ring_vector& x, std::span<const mask_key> masks, executor_ref executor) {
-  std::vector<mask_segment> segments;
-  segments.reserve(x.size());
-  for (std::size_t k = 0; k < x.size(); ++k) x.visit(k, [&](auto words) { segments.emplace_back(words, k); });
-  return add_masks(generator, segments, masks, executor);
-}
-
-} // namespace impl
 
 } // namespace fedagg::inline FEDAGG_ABI_FLAGS
 
