@@ -96,9 +96,10 @@ struct secure_setup {
   /// Fewer members than this, and a set of clients is refused. On a sparse graph more dropouts than were declared could
   /// leave survivors that are not connected, and then the sums of their parts come out.
   std::uint32_t least() const noexcept {
-    const std::uint32_t few = complete() ? threshold() : quorum();
+    std::uint32_t most = complete() ? threshold() : quorum();
     const std::uint32_t alive = complete() || parameters.dropouts >= clients() ? 0 : clients() - parameters.dropouts;
-    return std::max({few, alive, minimum_inputs()});
+    if (alive > most) most = alive;
+    return minimum_inputs() > most ? minimum_inputs() : most;
   }
 
   /// `ok` if the conditions of the threat model hold (see threat_model.hpp), else `insecure_parameters`; `bad_key` for
