@@ -1,4 +1,4 @@
-// expect: use of deleted function|call to deleted member function
+// expect: is_integral_v
 // SPDX-License-Identifier: MIT
 #include <cstdint>
 #include <span>

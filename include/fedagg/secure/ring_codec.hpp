@@ -105,6 +105,7 @@ public:
   /// which are given, once each, in any order. The update has the codec's tensors; floating types may be others. `out`
   /// keeps its memory if it has the layout already.
   ///
+  /// Weights are whole numbers, samples or 1, so that their sum is exact.
   /// One random word for each extra, then one for each floating value, in order. Refused before anything is written:
   /// `invalid_weight` (negative), `value_range` (a weight, an integer or an extra beyond its bound), `client_layout`,
   /// a view's own status, `non_finite` (see `ring_options`), `client_range` (a norm beyond the range of double),
@@ -128,9 +129,6 @@ public:
                                 R&& random, ring_vector& out, const ring_options& how = {}) const noexcept {
     return try_encode(update, weight, std::span<const ring_value>(extras.begin(), extras.size()), random, out, how);
   }
-  /// Sums of weights are exact because weights are whole numbers: samples, or 1.
-  template <std::floating_point Weight, class Extras, class R>
-  errc try_encode(const model_view&, Weight, Extras&&, R&&, ring_vector&, const ring_options& = {}) const = delete;
 
   /// The same; throws fedagg::error, whose text names the tensor.
   template <std::integral Weight, class R>
