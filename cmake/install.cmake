@@ -18,6 +18,7 @@ write_basic_package_version_file(
 install(TARGETS fedagg EXPORT fedagg-targets)
 install(EXPORT fedagg-targets NAMESPACE fedagg:: DESTINATION "${_fedagg_package_dir}")
 install(FILES "${PROJECT_BINARY_DIR}/fedagg-config.cmake" "${PROJECT_BINARY_DIR}/fedagg-config-version.cmake"
+              "${PROJECT_SOURCE_DIR}/cmake/sodium.cmake"
         DESTINATION "${_fedagg_package_dir}")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
         FILES_MATCHING PATTERN "*.hpp" PATTERN "*.inl")

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 # libsodium brings no CMake package of its own everywhere: pkg-config's file, or header and library.
-include_guard(GLOBAL)
+# Included by the tests and, installed, by fedagg-config.cmake.
+if(TARGET sodium::sodium)
+  return()
+endif()
 
 find_package(unofficial-sodium QUIET) # vcpkg's
 if(TARGET unofficial-sodium::sodium)

@@ -17,7 +17,7 @@ case "$preset" in
 esac
 
 fedagg_need g++ make cmake ninja-build python3 catch2 libeigen3-dev nlohmann-json3-dev libcli11-dev libbenchmark-dev
-fedagg_want libxtensor-dev libsodium-dev libssl-dev valgrind ccache python3-venv
+fedagg_want libxtensor-dev libasio-dev libsodium-dev libssl-dev valgrind ccache python3-venv
 case "$preset" in
   release) fedagg_want clang && fedagg_want libclang-rt-dev ;; # for its MemorySanitizer
   clang) fedagg_need clang && fedagg_want libomp-dev && fedagg_want libclang-rt-dev ;;

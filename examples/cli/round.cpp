@@ -72,6 +72,8 @@ std::string identity(std::span<const safetensors_tensor> tensors, const auto& by
 class round_job {
 public:
   explicit round_job(const round_options& how) : how_(how), strategy_(strategy_of(how.config)), server_(strategy_) {
+    if (strategy_.secure)
+      usage_error("the strategy asks for secure aggregation, and files hold what each client sent");
     if (strategy_.optimizer.aggregates() > 1)
       usage_error("the optimizer " + std::string(strategy_.optimizer.name()) +
                   " needs the clients' controls, which files of one model each do not carry");

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <fedagg/adapters/strategy.hpp>
 
+#include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,6 +53,8 @@ TEST_CASE("a strategy round-trips through its text") {
           "client":{"algorithm":"fed_prox","mu":0.125,"epochs":5}})",
       R"({"rule":{"rule":"mean"},"weights":{"by":"uniform"},"server":{"clients":12},
           "optimizer":{"optimizer":"fed_dyn","alpha":0.5},"client":{"algorithm":"fed_dyn","alpha":0.5}})",
+      R"({"rule":{"rule":"mean"},"secure":{"model":"semi_malicious","colluding":2,"dropouts":3,"threshold":9,"degree":4,
+          "minimum_inputs":5,"bits":24,"clip":0.5,"clip_by":"range","scale":64,"max_weight":100}})",
   };
   std::vector<std::string> seen;
   for (const char* text : texts) {
@@ -222,4 +227,72 @@ TEST_CASE("a refused round leaves the model and the state") {
 #if FEDAGG_EXCEPTIONS
   CHECK_THROWS_AS(server.round_or_raise(clients, model), fedagg::error);
 #endif
+}
+
+TEST_CASE("what secure aggregation cannot be combined with is refused with the reason") {
+  const char* why = "secure aggregation opens the sum alone";
+  refused(R"({"rule":{"rule":"krum","f":1},"secure":{"clip":1}})", errc::bad_parameter, why);
+  refused(R"({"rule":{"rule":"median"},"secure":{"clip":1}})", errc::bad_parameter, why);
+  refused(R"({"rule":{"rule":"mean"},"mixing":[{"mixing":"nnm","f":1}],"secure":{"clip":1}})", errc::bad_parameter, why);
+  refused(R"({"rule":{"rule":"mean"},"weights":{"share":0.5},"secure":{"clip":1}})", errc::bad_parameter, "share");
+  refused(R"({"rule":{"rule":"mean"},"weights":{"by":"uniform"},"server":{"clients":8},"optimizer":{"optimizer":"scaffold_server"},
+              "client":{"algorithm":"scaffold"},"secure":{"clip":1}})", errc::bad_parameter, "one mean");
+  refused(R"({"rule":{"rule":"mean"},"secure":{}})", errc::bad_parameter, "clip");
+  refused(R"({"rule":{"rule":"mean"},"secure":{"clip":1,"bits":65}})", errc::bad_parameter, "bits");
+  refused(R"({"rule":{"rule":"mean"},"secure":{"clip":1,"model":"evil"}})", errc::bad_parameter, "model");
+}
+
+TEST_CASE("a secure round steps the model as a plain one does, within the codec's bound") {
+  const std::size_t n = 4, d = 40;
+  for (const bool updates : {false, true}) {
+    const auto how = strategy::parse(std::string(R"({"rule":{"rule":"mean"},"optimizer":{"optimizer":"sgd","learning_rate":0.5},
+        "secure":{"clip":4,"clip_by":"range","max_weight":10,"bits":40},"server":{"send":")") +
+                                     (updates ? "updates" : "models") + "\"}}");
+    REQUIRE(how.secure);
+    auto x = sites(n, d, 3);
+    std::vector<std::int64_t> steps{7};
+    std::vector<float> plain(d, 1), secured(d, 1);
+    fedagg::mutable_model_view model;
+    model.add("w", secured).add("steps", steps, fedagg::integers::keep);
+    const auto codec = [&] {
+      return fedagg::ring_codec(how.secure->ring(n, updates ? fedagg::ring_content::updates : fedagg::ring_content::models),
+                                fedagg::model_layout(model));
+    }();
+    fedagg::ring_vector sum;
+    REQUIRE(sum.try_reset(codec.layout()) == errc::ok);
+    fedagg::cohort clients;
+    std::uint64_t weight = 0;
+    std::mt19937 random(4);
+    struct {
+      std::mt19937& from;
+      void fill(std::span<std::uint32_t> out) {
+        for (auto& w : out) w = static_cast<std::uint32_t>(from());
+      }
+    } words{random};
+    for (std::size_t i = 0; i < n; ++i) {
+      std::int64_t none = 0;
+      fedagg::model_view one;
+      one.add("w", x[i]).add("steps", std::span<const std::int64_t>(&none, 1), fedagg::integers::keep);
+      fedagg::ring_vector own;
+      REQUIRE(codec.try_encode(one, i + 1, {}, words, own) == errc::ok);
+      REQUIRE(fedagg::try_add(sum, own) == errc::ok);
+      clients.add(x[i], {.weight = static_cast<double>(i + 1)});
+      weight += i + 1;
+    }
+    strategy without = how;
+    without.secure.reset();
+    strategy_server in_the_clear(without), server(how);
+    REQUIRE(in_the_clear.try_round(clients, fedagg::mutable_model_view(plain)) == errc::ok);
+    fedagg::ring_totals totals;
+    REQUIRE(server.try_secure_round(codec, sum, n, model, totals) == errc::ok);
+    CHECK(totals.weight == weight);
+    CHECK(steps[0] == 7);
+    // Half of the aggregate's error, and two roundings to float.
+    const double bound = 0.5 * codec.error_bound(weight, n) + 4 * 0x1p-22;
+    for (std::size_t j = 0; j < d; ++j) CHECK(std::abs(double{plain[j]} - double{secured[j]}) <= bound);
+    const auto before = secured;
+    CHECK(server.try_secure_round(codec, sum, n - 1, model, totals) == errc::bad_sum);
+    CHECK(in_the_clear.try_secure_round(codec, sum, n, model, totals) == errc::bad_parameter);
+    CHECK(secured == before);
+  }
 }

@@ -145,6 +145,13 @@ class Round(Case):
         self.bad(2, ["--global", "same file"], "round", "--config", "strategy.json", "--state", "s", "--global", "g", "g")
         self.bad(2, ["same file"], "round", "--config", "strategy.json", "--state", "s", "--global", "g", "a", "a")
 
+    def test_files_are_not_for_secure_aggregation(self):
+        self.prepare({"rule": {"rule": "mean"}, "secure": {"clip": 1}})
+        self.site("a", [1, 1])
+        self.site("b", [2, 2])
+        self.round(status=2, words=["secure aggregation", "files"])
+        self.assertEqual(self.model()[0], [1.0, 1.0])
+
     def test_an_interrupted_commit_is_finished_or_undone(self):
         self.prepare()
         self.site("a", [3, 3])

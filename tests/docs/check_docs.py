@@ -36,7 +36,10 @@ LENIENT = ["-Wno-unused", "-Wno-shadow"]
 OPTIONAL = {
     ("xtensor/", "fedagg/adapters/xtensor.hpp"): ["xtensor/xtensor.hpp", "xtensor/containers/xtensor.hpp"],
     ("torch/", "fedagg/adapters/libtorch.hpp"): ["torch/torch.h"],
+    ("sodium", "fedagg/adapters/sodium.hpp"): ["sodium.h"],
 }
+# What a program is linked with if it includes one of them.
+LIBRARIES = {"fedagg/adapters/sodium.hpp": "-lsodium"}
 
 
 class Block:
@@ -109,7 +112,10 @@ def compile_and_run(source, compiler, out):
     # Two steps, because ccache knows only the first.
     done = run(compiler + STRICT + ["-O1", "-pthread", "-c", source, "-o", out + ".o"])
     if done.returncode == 0:
-        done = run(compiler + [out + ".o", "-o", out, "-pthread"])
+        with open(source, encoding="utf-8") as file:
+            text = file.read()
+        libraries = [flag for header, flag in LIBRARIES.items() if f"#include <{header}>" in text]
+        done = run(compiler + [out + ".o", "-o", out, "-pthread"] + libraries)
     if done.returncode != 0:
         return ["does not compile:\n" + done.stderr[-3000:]], ""
     with tempfile.TemporaryDirectory() as empty:

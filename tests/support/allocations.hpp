@@ -11,11 +11,14 @@
 namespace allocations {
 
 inline std::size_t count = 0;
+/// What all of them together asked for.
+inline std::size_t bytes = 0;
 /// So many more succeed, then all fail.
 inline std::size_t left = static_cast<std::size_t>(-1);
 
 inline void* allocate(std::size_t size, std::size_t alignment = 0) noexcept {
   ++count;
+  bytes += size;
   if (left == 0) return nullptr;
   if (left != static_cast<std::size_t>(-1)) --left;
   if (alignment != 0) return std::aligned_alloc(alignment, (size / alignment + 1) * alignment);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,9 +16,11 @@
 #include <fedagg/adapters/strategy/any_chain.hpp>
 #include <fedagg/adapters/strategy/any_optimizer.hpp>
 #include <fedagg/adapters/strategy/model_memory.hpp>
+#include <fedagg/adapters/strategy/secure_settings.hpp>
 #include <fedagg/adapters/strategy/settings.hpp>
 #include <fedagg/core/error.hpp>
 #include <fedagg/protocols/weighting.hpp>
+#include <fedagg/secure/ring_codec.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {
 
@@ -31,6 +34,7 @@ struct strategy {
   schedule rate;
   tensor_roles roles; ///< the patterns that JSON lists come after the built-in ones
   client_settings client;
+  std::optional<secure_settings> secure; ///< by secure aggregation, which opens the sum alone
 
   /// Reads a JSON text; every key is optional but "rule". `value` is untouched unless the result is `ok`, else `why` names
   /// the key. `json_type`, `bad_parameter` (also where parts do not go together), `unknown_rule`, `unknown_mixing`,
@@ -70,6 +74,7 @@ struct strategy {
       j["roles"].push_back({{"tensors", std::string(roles.pattern(k))},
                             {"role", role_names[static_cast<std::size_t>(roles.what(k))]}});
     impl::write_parameters(j["client"], nullptr, client);
+    if (secure) impl::write_parameters(j["secure"], nullptr, *secure);
     return j.dump();
   }
 
@@ -91,10 +96,25 @@ struct strategy {
       return bad("the optimizer scaffold_server and clients that run scaffold need each other");
     if ((dyn || scaffold) && (server.clients == unset || weights.by != weight_source::uniform))
       return bad("fed_dyn and scaffold need the server's \"clients\", and uniform weights");
-    return error(errc::ok);
+    return check_secure();
   }
 
 private:
+  /// What a sum is not enough for.
+  error check_secure() const {
+    if (!secure) return error(errc::ok);
+    const auto bad = [](const char* why) { return error(errc::bad_parameter, why); };
+    if (secure->check() != errc::ok) return bad("secure: \"clip\" must be given, and more than 0");
+    if (!aggregation.rule.get_if<mean>() || !aggregation.mixing.empty())
+      return bad("secure aggregation opens the sum alone, and other rules and mixing need each client's update: the rule "
+                 "must be mean");
+    if (weights.share != unset)
+      return bad("weights: \"share\" needs each client's weight, and secure aggregation opens their sum alone");
+    if (optimizer.aggregates() > 1)
+      return bad("secure aggregation gives one mean, and the optimizer needs several");
+    return error(errc::ok);
+  }
+
   template <class Json>
   error read(const Json& j) {
     error why(errc::ok);
@@ -107,6 +127,7 @@ private:
       else if (key == "weights") why = impl::read_parameters(value, {}, weights);
       else if (key == "schedule") why = impl::read_parameters(value, {}, rate);
       else if (key == "client") why = impl::read_parameters(value, {}, client);
+      else if (key == "secure") why = impl::read_parameters(value, {}, secure.emplace());
       else if (key == "rule") (void)any_rule::try_parse(value, aggregation.rule, why);
       else if (key == "optimizer") (void)any_optimizer::try_parse(value, optimizer, why);
       else if (key == "mixing") why = read_mixing(value);
@@ -187,6 +208,23 @@ public:
     }
   }
 
+  /// The same with what secure aggregation opened: the sum of so many clients' vectors, encoded by this codec. What
+  /// `ring_codec::try_decode` and `try_step` return; `bad_parameter` for a strategy that is not `secure`.
+  [[nodiscard]] errc try_secure_round(const ring_codec& codec, const ring_vector& sum, std::uint32_t clients,
+                                      const mutable_model_view& model, ring_totals& totals,
+                                      const strategy_options& options = {}) noexcept {
+    return impl::no_throw([&] {
+      fault_ = {};
+      if (!how_.secure) return errc::bad_parameter;
+      const bool updates = codec.parameters().content == ring_content::updates;
+      if (updates != (how_.server.send == client_rows::updates)) return errc::bad_parameter;
+      if (const errc rc = aggregate_.like(model); rc != errc::ok) return rc;
+      aggregate_.fill(model, updates); // tensors that are not sent stay as they are
+      if (const errc rc = codec.try_decode(sum, clients, aggregate_.view(), totals); rc != errc::ok) return rc;
+      return apply(clients, updates, model, options);
+    });
+  }
+
   const strategy& settings() const noexcept { return how_; }
   /// Of the last round's aggregation.
   const outcome& result() const noexcept { return space_.result(); }
@@ -212,6 +250,11 @@ private:
     if (how_.server.on_bad_client == strategy_policy::fail) rule_options.on_bad_client = bad_client::fail;
     if (const errc rc = try_aggregate(how_.aggregation, own, aggregate_.view(), space_, rule_options); rc != errc::ok)
       return rc;
+    return apply(space_.result().used, updates, model, options);
+  }
+
+  /// The optimizer's step with the aggregate of so many clients.
+  errc apply(std::size_t clients, bool updates, const mutable_model_view& model, const strategy_options& options) {
     const model_view aggregate(aggregate_.view());
     server_step_options step;
     step.roles = how_.roles;
@@ -220,7 +263,7 @@ private:
     step.executor = options.executor;
     step.fault = &fault_;
     if (how_.server.clients != unset) {
-      const double used = static_cast<double>(space_.result().used), all = static_cast<double>(how_.server.clients);
+      const double used = static_cast<double>(clients), all = static_cast<double>(how_.server.clients);
       if (used > all) return errc::bad_parameter;
       step.participation = used / all;
     }

@@ -60,34 +60,28 @@ private:
 ///
 /// Optional: add(keys, segment, offset, words) noexcept, which adds the words of all the keys' streams, or takes them
 /// off, in one go; for words of 16, 32 and 64 bits.
+// clang-format off
 template <class G>
-concept mask_generator = std::copyable<G> &&
-    requires(const G& g, const secret_key& key, std::uint64_t at, bytes_span out) {
+concept mask_generator = std::copyable<G> && requires(const G& g, const secret_key& key, std::uint64_t at, bytes_span out) {
   { G::name } -> std::convertible_to<const char*>;
   { G::segment_bytes } -> std::convertible_to<std::uint64_t>;
-  { g.keystream(key, at, at, out) }
-  noexcept->std::same_as<bool>;
+  { g.keystream(key, at, at, out) } noexcept -> std::same_as<bool>;
+};
+
+template <class G>
+concept fused_mask_generator = mask_generator<G> && requires(const G& g, std::span<const mask_key> keys, std::uint64_t at) {
+  { g.add(keys, at, at, std::span<std::uint16_t>()) } noexcept;
+  { g.add(keys, at, at, std::span<std::uint32_t>()) } noexcept;
+  { g.add(keys, at, at, std::span<std::uint64_t>()) } noexcept;
 };
 
 /// A vector of segments, such as `ring_vector`: `visit(k, f)` calls f with the words of segment k, as a span.
 template <class V>
 concept masked_vector = requires(V& v, std::size_t k) {
   { v.size() } -> std::convertible_to<std::size_t>;
-  {
-    v.visit(k, [](auto words) { return mask_segment(words); })
-    } -> std::same_as<mask_segment>;
+  { v.visit(k, [](auto words) { return mask_segment(words); }) } -> std::same_as<mask_segment>;
 };
-
-template <class G>
-concept fused_mask_generator = mask_generator<G> &&
-    requires(const G& g, std::span<const mask_key> keys, std::uint64_t at) {
-  { g.add(keys, at, at, std::span<std::uint16_t>()) }
-  noexcept;
-  { g.add(keys, at, at, std::span<std::uint32_t>()) }
-  noexcept;
-  { g.add(keys, at, at, std::span<std::uint64_t>()) }
-  noexcept;
-};
+// clang-format on
 
 } // namespace fedagg::inline FEDAGG_ABI
 

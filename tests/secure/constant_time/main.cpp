@@ -15,6 +15,7 @@
 #include "masks.hpp"
 #include "planted.hpp"
 #include "secrets.hpp"
+#include "shares.hpp"
 
 namespace {
 
@@ -27,6 +28,8 @@ constexpr test_case cases[] = {
     {"chacha20_stream", constant_time::stream},
     {"add_masks", constant_time::masks<fedagg::chacha20_masks>},
     {"add_masks, any generator", constant_time::masks<constant_time::plain_masks>},
+    {"shamir_share", constant_time::deal},
+    {"shamir_weights::reconstruct", constant_time::reconstruct},
 };
 
 template <bool Index>

@@ -3,9 +3,11 @@
 #define FEDAGG_ADAPTERS_STRATEGY_MODEL_MEMORY_HPP
 
 #include <cstddef>
+#include <cstring>
 #include <vector>
 
 #include <fedagg/core/model_view.hpp>
+#include <fedagg/passes/strided.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
@@ -32,6 +34,18 @@ public:
       at += blocks_of(e.tensor);
     }
     return errc::ok;
+  }
+
+  /// Begins with the values of that model, or with zeros.
+  void fill(const mutable_model_view& model, bool zeros) noexcept {
+    for (std::size_t k = 0; k < view_.size(); ++k) {
+      const any_mutable_tensor& own = view_.entries()[k].tensor;
+      if (own.size() == 0) continue;
+      if (zeros)
+        std::memset(own.data(), 0, own.size() * size_of(own.type()));
+      else
+        gather(model.entries()[k].tensor, 0, own.size(), own.data());
+    }
   }
 
   const mutable_model_view& view() const noexcept { return view_; }
