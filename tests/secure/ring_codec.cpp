@@ -513,7 +513,7 @@ TEST_CASE("sums that such clients cannot have sent are refused, with the output 
   const auto head = [](ring_vector& v) { return v.words<std::uint64_t>(0); };
   const auto encoded = [&] {
     ring_vector v;
-    REQUIRE(codec.try_encode(one.view(), 50, {{"a", 5}}, constant_words{7}, v) == errc::ok);
+    REQUIRE(codec.try_encode(one.view(), 20, {{"a", 5}}, constant_words{7}, v) == errc::ok);
     return v;
   };
   const auto decode = [&](const ring_vector& v, std::uint32_t clients, errc expected) {
@@ -542,7 +542,7 @@ TEST_CASE("sums that such clients cannot have sent are refused, with the output 
     decode(v, 1, errc::bad_sum);
   }
   // A floating value: the weight's share of the range and one for the rounding.
-  const auto most = static_cast<std::int64_t>(codec.scale() * 50) + 1;
+  const auto most = static_cast<std::int64_t>(codec.scale() * 20) + 1;
   for (const std::size_t at : {0u, 777u, 1499u}) {
     (v = encoded()).words<std::uint32_t>(1)[at] = static_cast<std::uint32_t>(most);
     decode(v, 1, errc::ok);
@@ -553,18 +553,18 @@ TEST_CASE("sums that such clients cannot have sent are refused, with the output 
     v.words<std::uint32_t>(1)[at] = static_cast<std::uint32_t>(-most - 1);
     decode(v, 1, errc::bad_sum);
   }
-  (v = encoded()).words<std::uint64_t>(2)[0] = 50000;
+  (v = encoded()).words<std::uint64_t>(2)[0] = 20000;
   decode(v, 1, errc::ok);
-  v.words<std::uint64_t>(2)[0] = 50001;
+  v.words<std::uint64_t>(2)[0] = 20001;
   decode(v, 1, errc::bad_sum);
-  v.words<std::uint64_t>(2)[0] = static_cast<std::uint64_t>(-50001);
+  v.words<std::uint64_t>(2)[0] = static_cast<std::uint64_t>(-20001);
   decode(v, 1, errc::bad_sum);
   // A mean that its type does not hold: an unsigned one below zero.
-  (v = encoded()).words<std::uint64_t>(4)[1] = static_cast<std::uint64_t>(-50);
+  (v = encoded()).words<std::uint64_t>(4)[1] = static_cast<std::uint64_t>(-20);
   decode(v, 1, errc::overflow);
-  v.words<std::uint64_t>(4)[1] = 256 * 50 - 25;
+  v.words<std::uint64_t>(4)[1] = 256 * 20 - 10;
   decode(v, 1, errc::overflow);
-  v.words<std::uint64_t>(4)[1] = 256 * 50 - 26;
+  v.words<std::uint64_t>(4)[1] = 256 * 20 - 11;
   decode(v, 1, errc::ok);
   decode(ring_vector(), 1, errc::layout_mismatch);
 

@@ -24,9 +24,8 @@ struct ring_kernel<FEDAGG_ISA> {
   /// out[0..count) = residues of x, of 16 or 32 bits for a limit below 2^63, of 64 bits for one below 2^95. Returns how
   /// many values were clipped. x is finite.
   template <class T, class W>
-  FEDAGG_TARGET FEDAGG_NOINLINE static std::size_t encode(const T* x, const ring_scaling& how,
-                                                          const std::uint32_t* random, std::size_t count,
-                                                          W* out) noexcept {
+  FEDAGG_TARGET FEDAGG_NOINLINE static std::size_t
+  encode(const T* x, const ring_scaling& how, const std::uint32_t* random, std::size_t count, W* out) noexcept {
     clipping<T> found{s::template fill<std::uint64_t, wide>(0)};
     every_block(x, how, random, count, out, found);
     std::size_t all = 0;
@@ -34,8 +33,8 @@ struct ring_kernel<FEDAGG_ISA> {
     return all;
   }
 
-  /// The same where no value needs to be clipped, for a limit below 2^83. False, and what is written means nothing, if a
-  /// magnitude is above the number whose bits are `most`, NaN or Inf.
+  /// The same where no value needs to be clipped, for a limit below 2^83. False, and what is written means nothing, if
+  /// a magnitude is above the number whose bits are `most`, NaN or Inf.
   template <class T, class W>
   FEDAGG_TARGET FEDAGG_NOINLINE static bool encode_inside(const T* x, const ring_scaling& how, word_of<T> most,
                                                           const std::uint32_t* random, std::size_t count,
@@ -129,8 +128,8 @@ struct ring_kernel<FEDAGG_ISA> {
   }
 
 private:
-  // What is added to a double leaves, in its last 32 bits, its nearest multiple of 1, 2^32 or 2^64: 1.5 times 2^52, 2^84
-  // or 2^116, what all instruction sets have in common.
+  // What is added to a double leaves, in its last 32 bits, its nearest multiple of 1, 2^32 or 2^64: 1.5 times 2^52,
+  // 2^84 or 2^116, what all instruction sets have in common.
   static constexpr double ones = 0x1.8p+52, upper = 0x1.8p+84, top = 0x1.8p+116;
   static constexpr std::uint32_t ones_high = 0x43380000;
 
@@ -160,8 +159,7 @@ private:
     word_of<T> magnitude, room;
 
     FEDAGG_TARGET inline void look(const T* x) noexcept {
-      for (std::size_t k = 0; k < step; k += lanes)
-        seen = seen | ((s::template load<words>(x + k) & magnitude) + room);
+      for (std::size_t k = 0; k < step; k += lanes) seen = seen | ((s::template load<words>(x + k) & magnitude) + room);
     }
     FEDAGG_TARGET inline void clip(wide_f64&, double) noexcept {}
   };

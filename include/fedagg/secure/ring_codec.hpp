@@ -35,8 +35,8 @@ struct ring_report {
 
 /// How a model is encoded.
 struct ring_options {
-  /// `atomic` looks at every value first: a refused call leaves the output as it was. `direct` looks while it writes, at
-  /// one read less where values are clipped by range, and leaves zeros after `non_finite`.
+  /// `atomic` looks at every value first: a refused call leaves the output as it was. `direct` looks while it writes,
+  /// at one read less where values are clipped by range, and leaves zeros after `non_finite`.
   fedagg::write write = fedagg::write::atomic;
   ring_report* report = nullptr;
 };
@@ -59,13 +59,13 @@ struct ring_totals {
   }
 };
 
-/// Real models to vectors of integers modulo powers of two, whose sum over the clients is decoded to their weighted mean;
-/// with sums of counts and metrics in the same vector. Every client and the server make the same codec: `describe` feeds
-/// a hash with all that must agree.
+/// Real models to vectors of integers modulo powers of two, whose sum over the clients is decoded to their weighted
+/// mean; with sums of counts and metrics in the same vector. Every client and the server make the same codec:
+/// `describe` feeds a hash with all that must agree.
 ///
 /// Segment 0 has 64 bits: the check word 1, whose sum is the number of clients; the weight; the extras. Then a segment
-/// for each tensor that is sent: floating ones in the ring of `bits`, integer ones, unless they are kept, in 64 bits. No
-/// sum over at most `max_clients` clients can wrap around, which is proved when the codec is made.
+/// for each tensor that is sent: floating ones in the ring of `bits`, integer ones, unless they are kept, in 64 bits.
+/// No sum over at most `max_clients` clients can wrap around, which is proved when the codec is made.
 class ring_codec {
 public:
   /// Does nothing: every call is `bad_parameter`.
@@ -100,11 +100,12 @@ public:
   std::size_t extras() const noexcept { return plan_.extras(); }
   ring_extra extra(std::size_t k) const noexcept { return plan_.extra(k); }
 
-  /// Writes what a client sends: w clip(x) scale rounded at random to one of its two neighbours, so that the expectation
-  /// is right, for every floating value x; w x for integers; value scale, rounded in the same way, for extras, all of
-  /// which are given, once each, in any order. The update has the codec's tensors; floating types may be others. `out`
-  /// keeps its memory if it has the layout already.
+  /// Writes what a client sends: w clip(x) scale rounded at random to one of its two neighbours, so that the
+  /// expectation is right, for every floating value x; w x for integers; value scale, rounded in the same way, for
+  /// extras, all of which are given, once each, in any order. The update has the codec's tensors; floating types may be
+  /// others. `out` keeps its memory if it has the layout already.
   ///
+  /// Weights are whole numbers, samples or 1, so that their sum is exact.
   /// One random word for each extra, then one for each floating value, in order. Refused before anything is written:
   /// `invalid_weight` (negative), `value_range` (a weight, an integer or an extra beyond its bound), `client_layout`,
   /// a view's own status, `non_finite` (see `ring_options`), `client_range` (a norm beyond the range of double),
@@ -128,9 +129,6 @@ public:
                                 R&& random, ring_vector& out, const ring_options& how = {}) const noexcept {
     return try_encode(update, weight, std::span<const ring_value>(extras.begin(), extras.size()), random, out, how);
   }
-  /// Sums of weights are exact because weights are whole numbers: samples, or 1.
-  template <std::floating_point Weight, class Extras, class R>
-  errc try_encode(const model_view&, Weight, Extras&&, R&&, ring_vector&, const ring_options& = {}) const = delete;
 
   /// The same; throws fedagg::error, whose text names the tensor.
   template <std::integral Weight, class R>
@@ -187,8 +185,8 @@ public:
   }
   pseudo_gradient gradient(const model_view&& mean) const = delete;
 
-  /// Calls `sink.update(bytes)` with all parameters, names and shapes, in one form only: what parties that share a codec
-  /// hash. A crypto suite's hasher is such a sink.
+  /// Calls `sink.update(bytes)` with all parameters, names and shapes, in one form only: what parties that share a
+  /// codec hash. A crypto suite's hasher is such a sink.
   template <class Sink>
   void describe(Sink& sink) const {
     plan_.describe(sink);
@@ -294,8 +292,8 @@ private:
             const any_mutable_tensor& to) const noexcept {
     const bool real = is_floating(to.type());
     const auto [least, greatest] = impl::extremes_of(words.data(), real ? plan_.how().bits : 64, words.size());
-    const std::int64_t most = real ? plan_.most_residue(weight, clients)
-                                   : static_cast<std::int64_t>(weight * plan_.how().max_integer);
+    const std::int64_t most =
+        real ? plan_.most_residue(weight, clients) : static_cast<std::int64_t>(weight * plan_.how().max_integer);
     if (least < -most || greatest > most) return errc::bad_sum;
     for (const std::int64_t x : {least, greatest})
       if (real ? !impl::fits_floating(to.type(), x, divisor)

@@ -41,8 +41,8 @@ struct ring_value {
   double value = 0;
 
   template <class T>
-  requires std::is_arithmetic_v<T> constexpr ring_value(std::string_view what, T x) noexcept
-      : name(what), value(static_cast<double>(x)) {}
+  requires std::is_arithmetic_v<T>
+  constexpr ring_value(std::string_view what, T x) noexcept : name(what), value(static_cast<double>(x)) {}
 };
 
 /// The sum of an extra over the clients; `steps` is the same in multiples of 1 / scale, exactly.
@@ -127,8 +127,8 @@ constexpr bool ring_unit(double x) noexcept {
 
 } // namespace detail
 
-/// What a sum has to hold, agreed on by all clients and the server before the round. Nothing is assumed about the clients
-/// that will answer: `max_clients` is the whole roster.
+/// What a sum has to hold, agreed on by all clients and the server before the round. Nothing is assumed about the
+/// clients that will answer: `max_clients` is the whole roster.
 struct ring_parameters {
   std::uint32_t max_clients = 0; ///< n, everyone who might be in the sum
   std::uint64_t max_weight = 1;  ///< of a client: the most samples, or 1 for all alike
@@ -142,8 +142,8 @@ struct ring_parameters {
   ring_content content = ring_content::updates;
   std::vector<ring_extra> extras = {};
 
-  /// `bad_parameter` for values that mean nothing: no clients, a weight of 0, bits beyond 8 to 64, a C, scale or extra's
-  /// bound that is not positive and between 2^-300 and 2^300, an extra without a name or with another's.
+  /// `bad_parameter` for values that mean nothing: no clients, a weight of 0, bits beyond 8 to 64, a C, scale or
+  /// extra's bound that is not positive and between 2^-300 and 2^300, an extra without a name or with another's.
   errc status() const noexcept {
     if (max_clients == 0 || max_weight == 0 || bits < 8 || bits > 64) return errc::bad_parameter;
     if (!detail::ring_unit(clip) || !(std::bit_cast<std::uint64_t>(scale) << 1 == 0 || detail::ring_unit(scale)))
@@ -157,9 +157,9 @@ struct ring_parameters {
     return errc::ok;
   }
 
-  /// The least `bits` with which no sum of floating values can wrap around: n (max_weight C scale + 1) <= 2^(bits-1) - 1.
-  /// Where the scale is to be chosen, the least for which there is one at all, n + 1 <= 2^(bits-1) - 1, which leaves no
-  /// room for precision. More than 64 where no ring is wide enough. Of parameters whose `status()` is `ok`.
+  /// The least `bits` with which no sum of floating values can wrap around: n (max_weight C scale + 1) <= 2^(bits-1)
+  /// - 1. Where the scale is to be chosen, the least for which there is one at all, n + 1 <= 2^(bits-1) - 1, which
+  /// leaves no room for precision. More than 64 where no ring is wide enough. Of parameters whose `status()` is `ok`.
   unsigned needed_bits() const noexcept {
     return detail::ring_bits_needed(max_clients, max_weight, clip,
                                     std::bit_cast<std::uint64_t>(scale) << 1 == 0 ? 0x1p-400 : scale);

@@ -94,7 +94,7 @@ public:
   }
   ~ring_vector() {
     clear();
-    ::operator delete(data_, std::align_val_t{64});
+    ::operator delete (data_, std::align_val_t{64});
   }
 
   /// All zero, of this layout. Keeps its memory where that is large enough. `out_of_memory`; unchanged then.
@@ -180,11 +180,10 @@ private:
         rc != errc::ok)
       return rc;
     if (layout.storage_bytes() > room_) {
-      auto* data =
-          static_cast<std::byte*>(::operator new(layout.storage_bytes(), std::align_val_t{64}, std::nothrow));
+      auto* data = static_cast<std::byte*>(::operator new (layout.storage_bytes(), std::align_val_t{64}, std::nothrow));
       if (data == nullptr) return errc::out_of_memory;
       clear();
-      ::operator delete(data_, std::align_val_t{64});
+      ::operator delete (data_, std::align_val_t{64});
       data_ = data;
       room_ = layout.storage_bytes();
     } else {
@@ -208,9 +207,8 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS {
   if (!(sum.layout() == x.layout())) return errc::layout_mismatch;
   for (std::size_t k = 0; k < sum.size(); ++k)
     sum.visit(k, [&]<class W>(std::span<W> to) {
-      impl::on_active_isa([&](auto isa) {
-        impl::ring_kernel<decltype(isa)>::add(to.data(), x.words<W>(k).data(), to.size());
-      });
+      impl::on_active_isa(
+          [&](auto isa) { impl::ring_kernel<decltype(isa)>::add(to.data(), x.words<W>(k).data(), to.size()); });
     });
   return errc::ok;
 }
@@ -221,7 +219,8 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS {
   if (out.size() != x.layout().packed_bytes()) return errc::message_format;
   for (std::size_t k = 0; k < x.size(); ++k)
     x.visit(k, [&](auto words) {
-      impl::pack_words(words.data(), x.layout().segment(k).bits, words.size(), out.data() + x.layout().packed_offset(k));
+      impl::pack_words(words.data(), x.layout().segment(k).bits, words.size(),
+                       out.data() + x.layout().packed_offset(k));
     });
   return errc::ok;
 }

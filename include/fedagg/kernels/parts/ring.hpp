@@ -12,8 +12,8 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 template <class Isa>
 struct ring_kernel;
 
-/// How values become residues: x factor 2^-32 is clipped to [-limit, limit] 2^-32, then rounded. Both are given times 2^32,
-/// because 32 random bits decide.
+/// How values become residues: x factor 2^-32 is clipped to [-limit, limit] 2^-32, then rounded. Both are given times
+/// 2^32, because 32 random bits decide.
 struct ring_scaling {
   double factor = 0;
   double limit = 0;
