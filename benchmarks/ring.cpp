@@ -55,7 +55,7 @@ void measure(std::size_t d, unsigned bits, int rounds, std::vector<bench::ratio>
   const fedagg::ring_codec norm(
       {.max_clients = 100, .max_weight = 1, .bits = bits, .clip = 10, .clip_by = fedagg::ring_clip::norm}, model);
   fedagg::secret_key key;
-  fedagg::chacha20_stream random(key, fedagg::stream_purpose{});
+  fedagg::chacha20_stream random(key, fedagg::stream_purpose::rounding);
   fedagg::ring_vector vector, sum;
   require(range.try_encode(model, 1, {}, random, vector));
   require(sum.try_copy(vector));

@@ -30,7 +30,8 @@ struct frame {
   bytes body;
 };
 
-/// No frame of this program is longer; one that says so is not read.
+/// No frame of this program is longer, and one that says so is not read. The longest carries a masked vector: a larger
+/// model needs more.
 inline constexpr std::size_t longest_frame = 1 << 16;
 inline constexpr std::size_t greeting_bytes = 4 + sizeof(fedagg::signature);
 

@@ -29,7 +29,8 @@ launcher::launcher(launch how) : how_(std::move(how)) {
   if (!suite().random(agreed.session)) throw std::runtime_error("the system has no random bytes");
   write_agreement(how_.folder + "/agreement", agreed);
 
-  const auto patient = std::find_if(how_.rounds.begin(), how_.rounds.end(), [](const auto& a) { return a.back_at_once; });
+  const auto patient =
+      std::find_if(how_.rounds.begin(), how_.rounds.end(), [](const auto& a) { return a.back_at_once; });
   const std::vector<std::string> arguments{how_.program, "server", how_.folder, std::to_string(how_.rounds.size()),
                                            std::to_string(patient - how_.rounds.begin() + 1)};
   server_ = std::make_unique<process>(io_, arguments, [this](const std::string& line) { heard_from_server(line); });
@@ -38,15 +39,16 @@ launcher::launcher(launch how) : how_(std::move(how)) {
 }
 
 void launcher::start(std::size_t h, std::uint64_t round) {
-  std::vector<std::string> arguments{how_.program,      "hospital", how_.folder, std::to_string(h),
-                                     std::to_string(how_.seed), port_};
+  std::vector<std::string> arguments{
+      how_.program, "hospital", how_.folder, std::to_string(h), std::to_string(how_.seed), port_};
   for (; round <= how_.rounds.size(); ++round) {
     const accident& a = how_.rounds[static_cast<std::size_t>(round - 1)];
     if (std::count(a.killed.begin(), a.killed.end(), h) != 0)
       arguments.push_back(std::to_string(round) + ":" + name_of(a.at));
   }
   hospitals_[h].reset();
-  hospitals_[h] = std::make_unique<process>(io_, arguments, [this, h](const std::string& line) { heard_from(h, line); });
+  hospitals_[h] =
+      std::make_unique<process>(io_, arguments, [this, h](const std::string& line) { heard_from(h, line); });
 }
 
 void launcher::kill(std::size_t h, std::uint64_t round) {
@@ -89,8 +91,8 @@ template <class Done>
 void launcher::wait(const char* what, const Done& done) {
   // Where the server is gone, so are the hospitals soon, but not before all that they said was read.
   const auto over = [this] {
-    return !server_->running() && std::none_of(hospitals_.begin(), hospitals_.end(),
-                                               [](const auto& h) { return h && h->running(); });
+    return !server_->running() &&
+           std::none_of(hospitals_.begin(), hospitals_.end(), [](const auto& h) { return h && h->running(); });
   };
   run_until(io_, patience, [&] { return done() || interrupted_ || over(); });
   if (interrupted_) throw std::runtime_error("interrupted");

@@ -6,13 +6,12 @@
 #include <system_error>
 #include <utility>
 
+#include <asio/buffer.hpp>
+#include <asio/read_until.hpp>
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <asio/buffer.hpp>
-#include <asio/read_until.hpp>
 
 #include "frames.hpp"
 
@@ -23,9 +22,7 @@ namespace {
 
 constexpr std::size_t longest_line = 1 << 16;
 
-[[noreturn]] void fail(int reason, const char* what) {
-  throw std::system_error(reason, std::generic_category(), what);
-}
+[[noreturn]] void fail(int reason, const char* what) { throw std::system_error(reason, std::generic_category(), what); }
 
 /// Starts this program with its output into a pipe.
 ::pid_t spawn(const std::vector<std::string>& arguments, int output) {

@@ -8,10 +8,9 @@
 #include <string>
 #include <vector>
 
-#include <sys/types.h>
-
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
+#include <sys/types.h>
 
 namespace secure_hospitals {
 

@@ -25,8 +25,8 @@ void mean_in_the_clear(const std::vector<std::size_t>& accepted, const hospitals
   for (const std::size_t h : accepted) answers.push_back(ask(data.train[h]));
   fedagg::cohort clients;
   for (std::size_t k = 0; k < accepted.size(); ++k)
-    clients.add(view_of(std::as_const(answers[k])),
-                {.weight = static_cast<double>(data.train[accepted[k]].size()), .id = hospitals::sites[accepted[k]].name});
+    clients.add(view_of(std::as_const(answers[k])), {.weight = static_cast<double>(data.train[accepted[k]].size()),
+                                                     .id = hospitals::sites[accepted[k]].name});
   fedagg::aggregate(fedagg::mean{}, clients, view_of(mean));
 }
 
@@ -82,8 +82,8 @@ verdict referee::judge(const ended_round& r) {
   fedagg::ring_totals totals = compare_answers(r, sum, v);
   if (secure_.asks == question::update) train_in_the_clear(r);
   fedagg::optimizer_state optimizer(fedagg::precision::f32);
-  v.same_step = take_sum(secure_, sum, totals.clients, totals, optimizer) == errc::ok &&
-                written(secure_) == written(r.next);
+  v.same_step =
+      take_sum(secure_, sum, totals.clients, totals, optimizer) == errc::ok && written(secure_) == written(r.next);
   if (clear_.asks == question::update)
     gap_ += std::sqrt(features + 1.0) * (v.bound + float_roundings(secure_.global, clear_.global));
   // Both standardise in one way.
@@ -108,7 +108,8 @@ fedagg::ring_totals referee::compare_answers(const ended_round& r, const fedagg:
   } else {
     update opened(features), clear(features);
     totals = codec.decode(sum, count, hospitals::view_of(opened));
-    mean_in_the_clear(r.accepted, data_, [this](const auto& p) { return local_update(secure_, p); }, clear);
+    mean_in_the_clear(
+        r.accepted, data_, [this](const auto& p) { return local_update(secure_, p); }, clear);
     v.deviation = distance(opened, clear);
     for (const std::size_t h : r.accepted) v.right_at_home += local_right(secure_, data_.train[h]);
     v.counts = totals["right"] == static_cast<double>(v.right_at_home);
@@ -120,7 +121,8 @@ fedagg::ring_totals referee::compare_answers(const ended_round& r, const fedagg:
 
 void referee::train_in_the_clear(const ended_round& r) {
   update mean(features);
-  mean_in_the_clear(r.accepted, data_, [this](const auto& p) { return local_update(clear_, p); }, mean);
+  mean_in_the_clear(
+      r.accepted, data_, [this](const auto& p) { return local_update(clear_, p); }, mean);
   fedagg::optimizer_state optimizer(fedagg::precision::f32);
   const fedagg::model_view change = hospitals::view_of(std::as_const(mean));
   fedagg::step(fedagg::sgd{}, hospitals::view_of(clear_.global), fedagg::pseudo_gradient::delta(change), optimizer);

@@ -27,7 +27,7 @@ struct verdict {
   double deviation = 0;   ///< of the decoded mean from the mean in the clear, in the worst coordinate
   double bound = 0;       ///< what the codec promises for that
 
-  std::uint64_t patients = 0, right_at_home = 0; ///< of the accepted; rightly by the model that the round began with
+  std::uint64_t patients = 0, right_at_home = 0;  ///< of the accepted; rightly by the model that the round began with
   Eigen::Index right = 0, right_in_the_clear = 0; ///< held-out patients, after the round
   /// Held-out patients so near to the border that the two models, as far apart as they can be, may disagree on them.
   Eigen::Index undecided = 0;

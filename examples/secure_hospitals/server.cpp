@@ -10,9 +10,9 @@
 
 namespace secure_hospitals {
 
+using asio::ip::tcp;
 using fedagg::errc;
 using fedagg::server_stage;
-using asio::ip::tcp;
 
 namespace {
 
@@ -39,9 +39,8 @@ void server::run() {
   }
   for (const auto& c : hospitals_)
     if (c) c->send(frame_kind::finished, {});
-  run_until(io_, std::chrono::seconds(5), [&] {
-    return std::none_of(hospitals_.begin(), hospitals_.end(), [](const auto& c) { return bool(c); });
-  });
+  run_until(io_, std::chrono::seconds(5),
+            [&] { return std::none_of(hospitals_.begin(), hospitals_.end(), [](const auto& c) { return bool(c); }); });
 }
 
 /// One round of the protocol, all of it: each stage ends when nobody is waited for, or at its deadline.

@@ -22,7 +22,8 @@ namespace secure_hospitals {
 
 struct server_options {
   std::uint64_t rounds = 1;
-  /// How long a round waits for all hospitals to be there before it begins, and how long each of its stages for answers.
+  /// How long a round waits for all hospitals to be there before it begins, and how long each of its stages for
+  /// answers.
   std::chrono::milliseconds gathering = std::chrono::seconds(30), deadline = std::chrono::seconds(20);
   /// Before this round a hospital whose connection closes has dropped out at once; from it on it has until the stage's
   /// deadline to come back.

@@ -9,8 +9,8 @@
 
 namespace secure_hospitals {
 
-/// The last sealed state of a hospital, behind the number of its round, in a file that is only ever replaced as a whole:
-/// after a crash it is the old one or the new one, and no message has left that it does not know of.
+/// The last sealed state of a hospital, behind the number of its round, in a file that is only ever replaced as a
+/// whole: after a crash it is the old one or the new one, and no message has left that it does not know of.
 class state_file {
 public:
   /// Reads what an earlier process left.

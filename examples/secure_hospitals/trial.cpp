@@ -18,8 +18,8 @@ using fedagg::client_stage;
 constexpr client_stage stages[] = {client_stage::sent_keys, client_stage::sent_shares, client_stage::sent_input,
                                    client_stage::sent_consent, client_stage::sent_openings};
 
-/// Two rounds without an accident; at each stage one hospital that comes back for the next round; two hospitals, where one
-/// may drop out; at each stage one that comes back at once; then none.
+/// Two rounds without an accident; at each stage one hospital that comes back for the next round; two hospitals, where
+/// one may drop out; at each stage one that comes back at once; then none.
 std::vector<accident> accidents(std::uint64_t rounds) {
   std::vector<accident> all(2);
   for (std::size_t k = 0; k < 5; ++k) all.push_back({{k}, stages[k], false});
@@ -41,7 +41,8 @@ std::vector<std::size_t> expected(const accident& a) {
 /// Everything that is to hold in a round; prints its row.
 class table {
 public:
-  table(launcher& running, const hospitals::split& data) : running_(running), judge_(data), held_out_(data.test.size()) {
+  table(launcher& running, const hospitals::split& data)
+      : running_(running), judge_(data), held_out_(data.test.size()) {
     std::printf("%5s  %-29s  %-8s  %8s  %8s  %8s  %6s  %6s  %8s\n", "round", "killed", "accepted", "patients", "off by",
                 "bound", "home %", "test %", "in clear");
   }
@@ -65,7 +66,7 @@ private:
     for (std::size_t h = 0; h < hospitals::sites.size(); ++h)
       accepted += std::count(r.accepted.begin(), r.accepted.end(), h) != 0 ? hospitals::sites[h].name[0] : '-';
     std::printf("%-8s  %8u  %8.1e  %8.1e", accepted.c_str(), static_cast<unsigned>(v.patients), v.deviation, v.bound);
-    if (round > 1)
+    if (round > 1 && v.patients > 0)
       std::printf("  %6.1f  %6.1f  %8.1f", per_cent(static_cast<Eigen::Index>(v.right_at_home), v.patients),
                   per_cent(v.right, held_out_), per_cent(v.right_in_the_clear, held_out_));
     bool good = a.killed.size() <= strength.dropouts && r.accepted == expected(a) && v.holds();
@@ -101,9 +102,10 @@ bool run_trial(const trial_options& how) {
   const hospitals::split data = hospitals::shared_out(hospitals::read_csv(HOSPITALS_DATA), how.seed).front();
   const std::vector<accident> plan = accidents(how.rounds);
   launcher running({how.program, how.folder, how.seed, plan});
-  std::printf("Five hospitals (north, east, south, west, harbour), secure aggregation against a malicious server and %u of\n"
-              "them; %u of %zu shares open a secret, %u may drop out. Round 1 finds the scale of the measurements.\n\n",
-              strength.colluding, strength.threshold, hospitals::sites.size(), strength.dropouts);
+  std::printf(
+      "Five hospitals (north, east, south, west, harbour), secure aggregation against a malicious server and %u of\n"
+      "them; %u of %zu shares open a secret, %u may drop out. Round 1 finds the scale of the measurements.\n\n",
+      strength.colluding, strength.threshold, hospitals::sites.size(), strength.dropouts);
   table t(running, data);
   std::uint64_t wrong = 0;
   for (std::uint64_t round = 1; round <= how.rounds; ++round) {
@@ -124,11 +126,13 @@ bool run_trial(const trial_options& how) {
     std::printf("\n%u rounds are not as they should be.\n", static_cast<unsigned>(wrong));
     return false;
   }
-  std::printf(
-      "\nShown: with one hospital killed at any stage, each sum was that of the accepted vectors, bit for bit; restored\n"
-      "hospitals sent again what they had made, byte for byte, and finished their round; two killed ended theirs without\n"
-      "a sum. Every coordinate was within the bound of FedAvg in the clear, and so was every decision after %u rounds.\n",
-      static_cast<unsigned>(how.rounds));
+  std::printf("\nShown: with one hospital killed at any stage, each sum was that of the accepted vectors, bit for bit; "
+              "restored\n"
+              "hospitals sent again what they had made, byte for byte, and finished their round; two killed ended "
+              "theirs without\n"
+              "a sum. Every coordinate was within the bound of FedAvg in the clear, and so was every decision after %u "
+              "rounds.\n",
+              static_cast<unsigned>(how.rounds));
   return true;
 }
 

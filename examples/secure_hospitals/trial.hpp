@@ -14,8 +14,8 @@ struct trial_options {
   std::uint64_t rounds = 14;
 };
 
-/// Lets the hospitals train, kills some of them in turn, compares every round with the same round in the clear, and prints
-/// what it found. True if everything is as it should be.
+/// Lets the hospitals train, kills some of them in turn, compares every round with the same round in the clear, and
+/// prints what it found. True if everything is as it should be.
 bool run_trial(const trial_options& how);
 
 } // namespace secure_hospitals

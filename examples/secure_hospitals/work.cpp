@@ -82,8 +82,8 @@ fedagg::errc answer(const task& t, const hospitals::patients& own, fedagg::ring_
   return codec.try_encode(hospitals::view_of(change), own.size(), {{"right", local_right(t, own)}}, random, out);
 }
 
-fedagg::errc take_sum(task& t, const fedagg::ring_vector& sum, std::uint32_t answers,
-                      fedagg::ring_totals& totals, fedagg::optimizer_state& state) {
+fedagg::errc take_sum(task& t, const fedagg::ring_vector& sum, std::uint32_t answers, fedagg::ring_totals& totals,
+                      fedagg::optimizer_state& state) {
   const fedagg::ring_codec& codec = codec_of(t.asks);
   if (t.asks == question::statistics) {
     moments all;

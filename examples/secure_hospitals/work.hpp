@@ -11,8 +11,8 @@
 
 namespace secure_hospitals {
 
-/// What the hospitals are asked in a round: first how their measurements are spread, so that all can standardise them in
-/// one way; then how they would change the model.
+/// What the hospitals are asked in a round: first how their measurements are spread, so that all can standardise them
+/// in one way; then how they would change the model.
 enum class question : std::uint8_t { statistics, update };
 
 /// Measurements of a patient.
@@ -49,8 +49,8 @@ fedagg::errc answer(const task& t, const hospitals::patients& own, fedagg::ring_
 
 /// The task after this one, from the sum of the answers of so many hospitals. What `ring_codec::try_decode` and
 /// `try_step` return.
-fedagg::errc take_sum(task& t, const fedagg::ring_vector& sum, std::uint32_t answers,
-                      fedagg::ring_totals& totals, fedagg::optimizer_state& state);
+fedagg::errc take_sum(task& t, const fedagg::ring_vector& sum, std::uint32_t answers, fedagg::ring_totals& totals,
+                      fedagg::optimizer_state& state);
 
 /// A task as bytes, and back: false for bytes that are none.
 bytes written(const task& t);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <string>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/hostile_server.hpp"
@@ -177,4 +180,56 @@ TEST_CASE("an input that is masked twice") {
   w.restart(3, 3);
   REQUIRE(w.give(3, deliveries) == errc::ok);
   CHECK(has(w.tracker.text(), "a sum is known that was not announced"));
+}
+
+namespace {
+
+/// The clients of a sparse graph, as they sit on its circle.
+std::vector<std::uint32_t> circle_of(const fedagg::mask_graph& graph) {
+  std::vector<std::uint32_t> circle = {0};
+  std::vector<bool> seen(graph.clients());
+  seen[0] = true;
+  while (circle.size() < graph.clients()) {
+    // Those who sit side by side have the most neighbours in common.
+    std::uint32_t next = 0;
+    long most = -1;
+    const auto near = graph.neighbours(circle.back());
+    for (const std::uint32_t i : near)
+      if (!seen[i]) {
+        const long common = std::count_if(near.begin(), near.end(), [&](auto j) { return graph.are_neighbours(i, j); });
+        if (common > most) most = common, next = i;
+      }
+    circle.push_back(next);
+    seen[next] = true;
+  }
+  return circle;
+}
+
+} // namespace
+
+TEST_CASE("a sparse graph splits where colluding clients sit in two runs and a server may choose who is gone", "[.limit]") {
+  constexpr std::uint32_t n = 600;
+  shape s;
+  s.clients = n;
+  s.parameters = {.model = threat_model::semi_malicious, .colluding = 25, .dropouts = 30, .threshold = 31, .degree = 44};
+  s.segments = {{32, 2}};
+  s.colluding.resize(n);
+  REQUIRE(s.setup().check() == errc::ok);
+  const fedagg::digest seed = {5};
+  const auto circle = circle_of(fedagg::mask_graph(n, 44, seed));
+  // 9 of 22 in either run are enough for shares; the server says that the other 13 are gone.
+  fedagg::client_set gone(n);
+  for (const std::size_t first : {std::size_t{50}, std::size_t{250}})
+    for (std::size_t k = 0; k < 22; ++k) {
+      if (k % 5 < 2) s.colluding[circle[first + k]] = true;
+      else gone.insert(circle[first + k]);
+    }
+  REQUIRE(std::count(s.colluding.begin(), s.colluding.end(), true) <= 25);
+  REQUIRE(gone.size() <= 30);
+  world w(s, 1);
+  attack a(w);
+  a.honest_graph = seed;
+  a.missing = gone;
+  a.run(attack::claims);
+  CHECK(w.tracker.text() == "a sum is known that was not announced");
 }

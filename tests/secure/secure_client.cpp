@@ -562,3 +562,53 @@ TEST_CASE("an executor that fails takes the input with it, not the round") {
   CHECK(c.try_receive(p.messages[1]) == errc::ok);
   CHECK(same(c.output(), p.outputs[2]));
 }
+
+TEST_CASE("survivors that cut a sparse graph are refused, though no more are missing than may be") {
+  const std::uint32_t n = 300;
+  secure_parameters p = {.model = threat_model::semi_malicious, .dropouts = 60};
+  REQUIRE(try_choose_graph(n, p) == errc::ok);
+  REQUIRE(p.degree <= p.dropouts);
+  secure_round<toy_suite> r(n, p, {{32, 1}});
+  REQUIRE(r.begin() == errc::ok);
+  REQUIRE(r.step() == errc::ok);
+  bytes directory, survivors;
+  REQUIRE(r.aggregator.try_message(0, directory) == errc::ok);
+  REQUIRE(r.step() == errc::ok);
+  for (const auto& c : r.clients) REQUIRE(r.aggregator.try_receive(c.output()) == errc::ok);
+  REQUIRE(r.aggregator.try_advance() == errc::ok);
+  REQUIRE(r.aggregator.try_message(0, survivors) == errc::ok);
+
+  // Round the circle: who sits next has most neighbours in common.
+  digest seed;
+  std::copy_n(payload(directory).begin(), seed.size(), seed.begin());
+  mask_graph graph;
+  REQUIRE(graph.try_reset(n, p.degree, seed) == errc::ok);
+  std::vector<std::uint32_t> circle = {0};
+  client_set seated = set_of(n, {0});
+  while (circle.size() < n) {
+    std::uint32_t next = n, most = 0;
+    for (const std::uint32_t j : graph.neighbours(circle.back())) {
+      if (seated.contains(j)) continue;
+      std::uint32_t common = 1;
+      for (std::uint32_t i = 0; i < n; ++i) common += graph.are_neighbours(i, j) && graph.are_neighbours(i, circle.back());
+      if (common > most) most = common, next = j;
+    }
+    REQUIRE(next < n);
+    circle.push_back(next);
+    seated.insert(next);
+  }
+  // Two runs of half the degree are missing; or as many, and nobody is cut off.
+  client_set cut(n), whole(n);
+  const std::uint32_t half = p.degree / 2;
+  for (std::uint32_t k = 0; k < n; ++k) {
+    if (k % (n / 2) > half || k % (n / 2) == 0) cut.insert(circle[k]);
+    if (k % (n / p.dropouts) != 1) whole.insert(circle[k]);
+  }
+  REQUIRE(cut.size() >= r.world.setup.least());
+  REQUIRE(whole.size() >= r.world.setup.least());
+  REQUIRE(cut.contains(0));
+  REQUIRE(whole.contains(0));
+  CHECK(r.clients[0].try_receive(with_payload(survivors, cut.bytes())) == errc::bad_survivors);
+  CHECK(r.clients[0].stage() == client_stage::sent_input);
+  CHECK(r.clients[0].try_receive(with_payload(survivors, whole.bytes())) == errc::ok);
+}

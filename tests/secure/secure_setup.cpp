@@ -113,13 +113,11 @@ TEST_CASE("sparse graphs: never against a malicious server, else an even degree 
   CHECK(check(100, {.model = curious, .threshold = 20, .degree = 40}) == errc::ok);
   CHECK(check(100, {.model = curious, .colluding = 50, .threshold = 20, .degree = 40}) == errc::insecure_parameters);
   // What the search finds is accepted, one neighbour or one share less is not.
-  graph_parameters found;
   for (const threat_model model : {curious, semi_malicious}) {
     const std::uint32_t n = 1000, c = 50, d = 100;
-    REQUIRE(try_find_graph({n, c, d, model}, found) == errc::ok);
-    REQUIRE(found.degree + 1 < n);
-    const secure_parameters p = {
-        .model = model, .colluding = c, .dropouts = d, .threshold = found.threshold, .degree = found.degree};
+    secure_parameters p = {.model = model, .colluding = c, .dropouts = d};
+    REQUIRE(fedagg::try_choose_graph(n, p) == errc::ok);
+    REQUIRE(p.degree + 1 < n);
     CHECK(check(n, p) == errc::ok);
     secure_parameters weaker = p;
     weaker.degree -= 2;
@@ -160,6 +158,11 @@ TEST_CASE("what is left open is filled in") {
   CHECK(s.quorum() == 52); // two sets of as many have more clients in common than collude
   CHECK(2 * s.quorum() > 100 + 3);
   CHECK(2 * (s.quorum() - 1) <= 100 + 3);
+  // No more may be missing than the graph was chosen for.
+  CHECK(s.least() == 100);
+  s.parameters.dropouts = 30;
+  CHECK(s.least() == 70);
+  s.parameters.dropouts = 60;
   CHECK(s.least() == 52);
   s.parameters.colluding = 4;
   CHECK(s.quorum() == 53);

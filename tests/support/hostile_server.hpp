@@ -34,10 +34,12 @@ class hostile_round {
 
 public:
   explicit hostile_round(world& w) : w_(w), random_(w.random(), "hostile"), views_(w.n()), second_(w.n()) {
-    honest_graph_ = some_digest();
+    honest_graph = some_digest();
   }
 
   std::uint64_t openings = 0;
+  fedagg::digest honest_graph = {};
+  fedagg::client_set missing; ///< whom the strategy `claims` leaves out of the sum
   std::uint32_t victim = ~0u; ///< whom a strategy is about; any honest client if it is none
   /// Clients that are restored from an older state, after what they said first.
   std::vector<std::uint32_t> rolled_back;
@@ -70,7 +72,7 @@ public:
     }
   }
 
-  static constexpr int strategies = 9, split_survivors = 0, left_out = 7, thirds = 8, plain = 9;
+  static constexpr int strategies = 9, split_survivors = 0, left_out = 7, thirds = 8, plain = 9, claims = 10;
 
 private:
   // Plans.
@@ -125,7 +127,7 @@ private:
   void plan(int strategy) {
     const std::uint32_t n = w_.n(), least = w_.setup.least();
     const bool chooses = w_.setup.parameters.model == fedagg::threat_model::malicious;
-    for (view& v : views_) v = {all(), all(), all(), honest_graph_};
+    for (view& v : views_) v = {all(), all(), all(), honest_graph};
     second_ = views_;
     const auto h = honest_in_random_order();
     if (h.size() < 2) return;
@@ -152,7 +154,7 @@ private:
         views_[victim].dealers = joined(joined(alone, colluders()), r);
       } else {
         // Its neighbours besides.
-        const fedagg::mask_graph graph(n, w_.setup.degree(), honest_graph_);
+        const fedagg::mask_graph graph(n, w_.setup.degree(), honest_graph);
         set near(n);
         for (const std::uint32_t j : graph.neighbours(victim)) near.insert(j);
         gone = static_cast<std::uint32_t>(random_.below(w_.setup.degree() - t + 1));
@@ -187,13 +189,20 @@ private:
         for (view& v : views_) v.dealers = few;
       break;
     }
-    case 5: { // Survivors that never dealt, dealers that are in no directory.
-      const set missing = random_subset(all(), random_.below(500));
-      const std::uint64_t which = random_.below(chooses ? 3 : 2);
+    case 5: { // Those who are in no directory, or dealt nothing, make a set look large enough.
+      set real(n), few(n);
+      std::vector<std::uint32_t> order(h);
+      for (std::uint32_t i = 0; i < n; ++i)
+        if (!w_.honest(i)) order.insert(order.begin(), i);
+      for (const std::uint32_t i : order) {
+        if (real.size() < least) real.insert(i);
+        if (few.size() < w_.setup.quorum()) few.insert(i);
+      }
+      const bool all_listed = random_.below(2);
       for (view& v : views_) {
-        if (which != 1) v.dealers = without(all(), missing);
-        if (which != 0) v.listed = chooses ? without(all(), missing) : v.listed;
-        v.survivors = random_.below(3) ? all() : v.dealers;
+        if (!all_listed) v.listed = real;
+        v.dealers = all_listed ? real : joined(few, without(all(), real));
+        v.survivors = joined(few, without(all(), real));
       }
       break;
     }
@@ -210,19 +219,22 @@ private:
       break;
     }
     case thirds: { // Each third hears that another one is gone, and all are there in most views.
-      std::uint32_t missing[3], i = victim;
-      for (auto& m : missing) {
+      std::uint32_t three[3], i = victim;
+      for (auto& m : three) {
         while (!w_.honest(i)) i = (i + 1) % n;
         m = i;
         i = (i + 1) % n;
       }
       for (std::uint32_t k = 0; k < n; ++k) {
         const std::uint32_t at = k % 3;
-        views_[k].survivors.erase(missing[missing[at] == k ? (at + 1) % 3 : at]);
+        views_[k].survivors.erase(three[three[at] == k ? (at + 1) % 3 : at]);
       }
       break;
     }
     case plain:
+      return;
+    case claims:
+      for (view& v : views_) v.survivors = without(all(), missing);
       return;
     default: { // One is left out of the sum.
       for (view& v : views_) v.survivors = without(all(), alone);
@@ -339,6 +351,15 @@ private:
     if (hash == consent_hash(i, told)) sums_.emplace(std::pair(context_[i], hash), std::pair(i, told));
   }
 
+  using signed_by = std::pair<std::uint32_t, fedagg::signature>;
+  bytes consents_message(std::uint32_t i, const fedagg::digest& context, const std::vector<signed_by>& list) const {
+    bytes m = message(fedagg::secure_message::consents, i, context);
+    fedagg::wire_writer w(m);
+    w.u32(static_cast<std::uint32_t>(list.size()));
+    for (const auto& [j, s] : list) w.u32(j).bytes(s);
+    return m;
+  }
+
   void open() {
     // Every set that a client signed is offered to every client; those who collude sign them all.
     for (const auto& [key, where] : sums_) {
@@ -352,14 +373,25 @@ private:
       }
       for (std::uint32_t i = 0; i < w_.n(); ++i) {
         if (!w_.honest(i) || context_[i] != context || w_.parties[i].machine.stage() != client_stage::sent_consent) continue;
-        bytes m = message(fedagg::secure_message::consents, i, context);
-        std::uint32_t count = 0;
-        for (const auto& [j, s] : given) count += where.second.contains(j);
-        fedagg::wire_writer w(m);
-        w.u32(count);
+        // Signatures made up, then the same one again and again, then those that there are.
+        const set& summed = where.second;
+        std::map<std::uint32_t, fedagg::signature> forged = given;
+        for (std::uint32_t j = 0; j < w_.n(); ++j)
+          if (summed.contains(j) && !given.count(j))
+            for (auto& b : forged[j]) b = static_cast<std::uint8_t>(random_());
+        std::vector<signed_by> made, again, right;
+        for (const auto& [j, s] : forged)
+          if (summed.contains(j)) made.emplace_back(j, s);
         for (const auto& [j, s] : given)
-          if (where.second.contains(j)) w.u32(j).bytes(s);
-        if (w_.give(i, m) != errc::ok) continue;
+          if (summed.contains(j)) {
+            right.emplace_back(j, s);
+            again.insert(again.end(), w_.n() / std::max(1u, std::min(w_.n(), static_cast<std::uint32_t>(given.size()))), {j, s});
+          }
+        errc rc = errc::bad_signature;
+        if (w_.n() > 64) made.clear(), again.clear();
+        for (const auto* list : {&made, &again, &right})
+          if (rc != errc::ok && !list->empty()) rc = w_.give(i, consents_message(i, context, *list));
+        if (rc != errc::ok) continue;
         ++openings;
         w_.tracker.announce(context, where.second);
       }
@@ -382,7 +414,6 @@ private:
   fedagg::random_stream random_;
   suite suite_;
   std::vector<view> views_, second_;
-  fedagg::digest honest_graph_ = {};
   std::vector<fedagg::directory_entry> entries_;
   std::map<std::uint32_t, fedagg::detail::client_state> collusion_;
   std::vector<fedagg::digest> context_;

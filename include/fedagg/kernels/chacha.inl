@@ -51,45 +51,58 @@ struct chacha_kernel<FEDAGG_ISA> {
   /// Takes off each word, modulo 2^bits of Word, those of the first `subtracted` keys' streams from the given block on,
   /// and adds those of the other keys.
   template <class Word>
-  FEDAGG_TARGET FEDAGG_FLATTEN static void add(const chacha_key* keys, std::size_t subtracted, std::size_t all,
-                                               std::uint32_t block, Word* out, std::size_t count) noexcept {
-    constexpr std::size_t tile_words = tile_bytes / sizeof(Word);
+  static void add(const chacha_key* keys, std::size_t subtracted, std::size_t all, std::uint32_t block, Word* out,
+                  std::size_t count) noexcept {
+    add_bytes(keys, subtracted, all, block, sizeof(Word), reinterpret_cast<std::uint8_t*>(out), count * sizeof(Word));
+  }
+
+private:
+  // One function for words of all sizes: but for a few additions it is the same, and takes long to compile.
+  FEDAGG_TARGET FEDAGG_FLATTEN static void add_bytes(const chacha_key* keys, std::size_t subtracted, std::size_t all,
+                                                     std::uint32_t block, std::size_t word, std::uint8_t* out,
+                                                     std::size_t bytes) noexcept {
     // Sums of blocks that still lie across the lanes: they are turned once, and not for each key.
     state sum;
-    for (; count != 0; block += static_cast<std::uint32_t>(tile_bytes / block_bytes)) {
+    for (; bytes != 0; block += static_cast<std::uint32_t>(tile_bytes / block_bytes)) {
 #pragma GCC unroll 4
       for (std::size_t g = 0; g < groups; ++g)
 #pragma GCC unroll 16
         for (std::size_t k = 0; k < 16; ++k) sum[g][k] = s::template fill<std::uint32_t, lanes>(0);
       for (std::size_t i = 0; i < all; ++i) {
-        if (i == subtracted && i != 0) negate<Word>(sum);
-        accumulate<Word>(keys[i], block, sum);
-      }
-      if (subtracted == all) negate<Word>(sum);
-      if constexpr (sizeof(Word) < 8) interleave(sum);
-      lines(sum);
-      const bool whole = count >= tile_words;
-      Word last[tile_words];
-      if (!whole) std::memcpy(last, out, count * sizeof(Word));
-      Word* to = whole ? out : last;
-#pragma GCC unroll 4
-      for (std::size_t g = 0; g < groups; ++g)
-#pragma GCC unroll 16
-        for (std::size_t k = 0; k < 16; ++k) {
-          Word* place = to + (g * 16 + k) * (sizeof(words) / sizeof(Word));
-          const auto mask = s::template bits<vec<Word, s::bytes / sizeof(Word)>>(sum[g][line(k)]);
-          s::store(place, s::template load<vec<Word, s::bytes / sizeof(Word)>>(place) + mask);
+        if (i == subtracted && i != 0) negate(sum, word);
+        state x;
+        tile(keys[i], block, x);
+        if (word == 2) {
+          plus<std::uint16_t>(sum, x);
+        } else if (word == 4) {
+          plus<std::uint32_t>(sum, x);
+        } else {
+          interleave(x); // now halves of a word are side by side
+          plus<std::uint64_t>(sum, x);
         }
+      }
+      if (subtracted == all) negate(sum, word);
+      if (word < 8) interleave(sum);
+      lines(sum);
+      const bool whole = bytes >= tile_bytes;
+      std::uint8_t last[tile_bytes];
+      if (!whole) std::memcpy(last, out, bytes);
+      std::uint8_t* to = whole ? out : last;
+      if (word == 2)
+        plus_stored<std::uint16_t>(to, sum);
+      else if (word == 4)
+        plus_stored<std::uint32_t>(to, sum);
+      else
+        plus_stored<std::uint64_t>(to, sum);
       if (!whole) {
-        std::memcpy(out, last, count * sizeof(Word));
+        std::memcpy(out, last, bytes);
         break;
       }
-      out += tile_words, count -= tile_words;
+      out += tile_bytes, bytes -= tile_bytes;
     }
     wipe(&sum, sizeof sum);
   }
 
-private:
   template <int Bits>
   FEDAGG_TARGET FEDAGG_INLINE static void turn(words& x) noexcept {
 #if FEDAGG_VECTORS && (defined(__clang__) || __GNUC__ >= 12)
@@ -183,26 +196,47 @@ private:
   }
 
   template <class Word>
-  FEDAGG_TARGET FEDAGG_INLINE static void accumulate(const chacha_key& key, std::uint32_t block, state& sum) noexcept {
-    using lanes_of_words = vec<Word, s::bytes / sizeof(Word)>;
-    state x;
-    tile(key, block, x);
-    if constexpr (sizeof(Word) == 8) interleave(x); // now halves of a word are side by side
+  using lanes_of = vec<Word, s::bytes / sizeof(Word)>;
+  /// a + b, words of one size side by side.
+  template <class Word>
+  FEDAGG_TARGET FEDAGG_INLINE static words sum_of(const words& a, const words& b) noexcept {
+    return s::template bits<words>(
+        lanes_of<Word>(s::template bits<lanes_of<Word>>(a) + s::template bits<lanes_of<Word>>(b)));
+  }
+  /// What the branches for words of each size have in common is not loaded before them: there are no registers for it.
+  FEDAGG_TARGET FEDAGG_INLINE static void apart() noexcept {
+#if FEDAGG_VECTORS
+    asm volatile("" : : : "memory");
+#endif
+  }
+  template <class Word>
+  FEDAGG_TARGET FEDAGG_INLINE static void plus(state& sum, const state& x) noexcept {
+    apart();
+#pragma GCC unroll 4
+    for (std::size_t g = 0; g < groups; ++g)
+#pragma GCC unroll 16
+      for (std::size_t k = 0; k < 16; ++k) sum[g][k] = sum_of<Word>(sum[g][k], x[g][k]);
+  }
+  template <class Word>
+  FEDAGG_TARGET FEDAGG_INLINE static void plus_stored(std::uint8_t* out, const state& x) noexcept {
+    apart();
 #pragma GCC unroll 4
     for (std::size_t g = 0; g < groups; ++g)
 #pragma GCC unroll 16
       for (std::size_t k = 0; k < 16; ++k) {
-        const auto mask = s::template bits<lanes_of_words>(x[g][k]), old = s::template bits<lanes_of_words>(sum[g][k]);
-        sum[g][k] = s::template bits<words>(lanes_of_words(old + mask));
+        std::uint8_t* place = out + (g * 16 + k) * sizeof(words);
+        s::store(place, sum_of<Word>(s::template load<words>(place), x[g][line(k)]));
       }
   }
-  template <class Word>
-  FEDAGG_TARGET static inline void negate(state& sum) noexcept {
-    using lanes_of_words = vec<Word, s::bytes / sizeof(Word)>;
+  FEDAGG_TARGET static inline void negate(state& sum, std::size_t word) noexcept {
     for (auto& group : sum)
       for (words& x : group)
-        x = s::template bits<words>(
-            lanes_of_words(s::template fill<Word, s::bytes / sizeof(Word)>(0) - s::template bits<lanes_of_words>(x)));
+        x = word == 2 ? minus<std::uint16_t>(x) : word == 4 ? minus<std::uint32_t>(x) : minus<std::uint64_t>(x);
+  }
+  template <class Word>
+  FEDAGG_TARGET FEDAGG_INLINE static words minus(const words& x) noexcept {
+    const auto zero = s::template fill<Word, s::bytes / sizeof(Word)>(0);
+    return s::template bits<words>(lanes_of<Word>(zero - s::template bits<lanes_of<Word>>(x)));
   }
 
   // Blocks that lie across the lanes are turned in three steps: what is within 16 bytes, in pairs of words and of

@@ -185,6 +185,7 @@ private:
     c.mask_key = s_.mask_key;
     c.seed = s_.seed;
     c.context = s_.context;
+    c.graph_seed = s_.graph_seed;
     c.own_share = s_.own_share;
     c.neighbours = s_.neighbours;
     c.directory = s_.directory;

@@ -152,6 +152,7 @@ private:
     if (stage_ < server_stage::keys || stage_ > server_stage::openings) return errc::wrong_stage;
     if (answered_.size() < (stage_ == server_stage::consents ? setup.quorum() : setup.least()))
       return errc::round_incomplete;
+    if (stage_ == server_stage::inputs && !book_.supports(answered_)) return errc::round_incomplete;
     client_set nobody(clients());
     book_.close(stage_, answered_);
     answered_ = std::move(nobody);

@@ -28,7 +28,7 @@ struct client_neighbour {
 struct client_state {
   client_stage stage = client_stage::idle;
   secret_key share_key, mask_key, seed;
-  digest context = {};
+  digest context = {}, graph_seed = {};
   secret_bytes<shamir_share_bytes> own_share; // of its own seed, on a complete graph
   std::vector<client_neighbour> neighbours;   // those of the directory, ascending
   client_set directory, dealers, survivors;
@@ -50,7 +50,7 @@ struct client_state {
   template <class Buffer>
   void write(wire_writer<Buffer>& w) const {
     w.u8(static_cast<std::uint8_t>(stage)).bytes(share_key.bytes()).bytes(mask_key.bytes()).bytes(seed.bytes());
-    w.bytes(context).bytes(own_share.bytes());
+    w.bytes(context).bytes(graph_seed).bytes(own_share.bytes());
     w.u32(static_cast<std::uint32_t>(neighbours.size()));
     for (const client_neighbour& n : neighbours) {
       w.u32(n.client).u8(static_cast<std::uint8_t>((n.delivered ? 1 : 0) | (n.valid ? 2 : 0)));
@@ -72,6 +72,7 @@ struct client_state {
     r.secret(mask_key);
     r.secret(seed);
     context = r.array<32>();
+    graph_seed = r.array<32>();
     r.secret(own_share);
     const std::uint32_t count = r.u32();
     if (count >= roster) return errc::state_mismatch;

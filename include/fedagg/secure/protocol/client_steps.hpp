@@ -78,6 +78,7 @@ public:
     if (next.directory.size() < setup_.least()) return errc::bad_survivors;
     if (holders(next.neighbours.size()) < setup_.threshold()) return errc::bad_survivors;
     next.context = header.binding;
+    next.graph_seed = graph_seed;
     return deal(next);
   }
 
@@ -125,6 +126,13 @@ public:
     if (!next.survivors.within(next.dealers) || !next.survivors.contains(self_) ||
         next.survivors.size() < setup_.least())
       return errc::bad_survivors;
+    // Survivors with few neighbours among them: an honest server could not open their sum, another one cuts the graph.
+    if (!setup_.complete()) {
+      mask_graph graph;
+      if (const errc rc = graph.try_reset(setup_.clients(), setup_.degree(), next.graph_seed); rc != errc::ok) return rc;
+      if (!graph.supports(setup_.threshold(), [&](std::uint32_t i) { return next.survivors.contains(i); }))
+        return errc::bad_survivors;
+    }
     if (!setup_.consistent()) return open_shares(next);
     begin_message({secure_message::consent, self_, next.context}, next.output);
     wire_writer(next.output).bytes(consent_hash(next));

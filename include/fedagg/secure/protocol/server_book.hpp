@@ -76,6 +76,10 @@ public:
     }
   }
 
+  /// Whether the sum of these clients can be opened: each has as many neighbours among them as open a secret.
+  bool supports(const client_set& survivors) const noexcept {
+    return graph_.supports(setup_.threshold(), [&](std::uint32_t i) { return survivors.contains(i); });
+  }
   /// The end of a stage: who answered is who goes on. Throws std::bad_alloc.
   void close(server_stage stage, const client_set& answered) {
     if (stage == server_stage::keys) list(answered);

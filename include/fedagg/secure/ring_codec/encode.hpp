@@ -112,10 +112,6 @@ inline bool has_non_finite(const any_tensor& t) noexcept {
   });
 }
 
-template <std::size_t Bytes>
-using word_of =
-    std::conditional_t<Bytes == 8, std::uint64_t, std::conditional_t<Bytes == 4, std::uint32_t, std::uint16_t>>;
-
 /// A tensor's values that are so small, by far the most, need no clipping, and are finite.
 inline double surely_inside(const ring_scaling& how) noexcept {
   const double most = how.factor > 0 ? detail::quotient(how.limit, how.factor) : detail::largest_double;
@@ -139,15 +135,12 @@ errc encode_floating(const any_tensor& t, const ring_scaling& how, bool look, R&
     on_active_isa([&](auto isa) {
       using kernel = ring_kernel<decltype(isa)>;
       with_floating(t.type(), p, [&]<class T>(const T* x) {
-        using word = word_of<sizeof(T)>;
-        const auto most = std::bit_cast<word>(stored_as<T>(inside));
-        const bool clip = !(how.limit < 0x1p+83) || kernel::beyond(reinterpret_cast<const word*>(x), most, count);
-        if (clip && look && scan_kernel<decltype(isa)>::non_finite(x, count))
+        const auto most = std::bit_cast<typename kernel::template word_of<T>>(stored_as<T>(inside));
+        if (how.limit < 0x1p+83 && kernel::encode_inside(x, how, most, bits.at, count, out + at)) return;
+        if (look && scan_kernel<decltype(isa)>::non_finite(x, count))
           rc = errc::non_finite;
-        else if (clip)
-          clipped += kernel::template encode<true>(x, how, bits.at, count, out + at);
         else
-          kernel::template encode<false>(x, how, bits.at, count, out + at);
+          clipped += kernel::encode(x, how, bits.at, count, out + at);
       });
     });
     return rc == errc::ok;
