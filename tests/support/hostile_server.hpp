@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,7 +73,7 @@ public:
     }
   }
 
-  static constexpr int strategies = 9, split_survivors = 0, left_out = 7, thirds = 8, plain = 9, claims = 10;
+  static constexpr int strategies = 10, split_survivors = 0, left_out = 7, thirds = 8, impostors = 9, plain = 10, claims = 11;
 
 private:
   // Plans.
@@ -231,6 +232,9 @@ private:
       }
       break;
     }
+    case impostors: // The victim is told keys of the server's in everyone's name.
+      impostor_ = chooses;
+      break;
     case plain:
       return;
     case claims:
@@ -264,6 +268,19 @@ private:
     return out;
   }
 
+  /// Signed by the client, long ago.
+  fedagg::directory_entry impostor(std::uint32_t j) {
+    if (!own_) own_ = suite(random_(), w_.n(), &w_.log);
+    fedagg::directory_entry e = entries_[j];
+    for (auto* key : {&e.share_key, &e.mask_key}) {
+      fedagg::secret_key secret;
+      (void)own_->random(secret.bytes());
+      own_->agreement_public(secret, *key);
+      w_.tracker.give(as_key(secret));
+    }
+    return e;
+  }
+
   void directories() {
     context_.resize(w_.n());
     for (std::uint32_t i = 0; i < w_.n(); ++i) {
@@ -272,7 +289,7 @@ private:
       fedagg::wire_writer w(list);
       w.bytes(v.graph).u32(v.listed.size());
       for (std::uint32_t j = 0; j < w_.n(); ++j)
-        if (v.listed.contains(j)) entries_[j].write(w);
+        if (v.listed.contains(j)) (impostor_ && i == victim && j != i ? impostor(j) : entries_[j]).write(w);
       context_[i] = fedagg::context_of<suite>(w_.setup_hash, list);
       bytes m = message(fedagg::secure_message::directory, i, context_[i]);
       m.insert(m.end(), list.begin(), list.end());
@@ -413,6 +430,8 @@ private:
   world& w_;
   fedagg::random_stream random_;
   suite suite_;
+  std::optional<suite> own_; ///< of keys that the server makes
+  bool impostor_ = false;
   std::vector<view> views_, second_;
   std::vector<fedagg::directory_entry> entries_;
   std::map<std::uint32_t, fedagg::detail::client_state> collusion_;

@@ -35,6 +35,8 @@ public:
     ++round_;
   }
 
+  /// A secret that the server made itself.
+  void give(const key32& secret) { given_.push_back(secret); }
   /// A directory that the server sent someone.
   void told(fedagg::bytes_view message) {
     fedagg::message_header h;
@@ -235,6 +237,7 @@ private:
     for (std::size_t i = 0; i < colluding_.size(); ++i)
       if (colluding_[i] && i < log_.draws.size())
         for (const key32& k : log_.draws[i]) learn(k);
+    for (const key32& k : given_) learn(k);
     // A key that was known before something was made with it.
     std::vector<key32> again(known_.begin(), known_.end());
     fresh_ = std::move(again);
@@ -438,7 +441,7 @@ private:
   std::map<std::pair<std::pair<std::uint32_t, int>, std::vector<std::uint8_t>>, std::size_t> inputs_;
   std::vector<row> rows_;
   std::unordered_set<key32, key_hash> known_;
-  std::vector<key32> fresh_;
+  std::vector<key32> fresh_, given_;
   std::vector<std::string> problems_;
 };
 

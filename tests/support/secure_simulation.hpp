@@ -320,6 +320,7 @@ private:
   bytes dealt(std::uint32_t i, bytes text) {
     if (lies_[i] < lie::sealed_rubbish || lies_[i] > lie::wrong_seed_hash) return text;
     reached_[i] = true;
+    gone_[i] = random_.below(2);
     const suite make = w_.quiet();
     suite random = make;
     const auto state = w_.state_of(i);
@@ -363,6 +364,25 @@ private:
 
   // To the clients.
 
+  /// Some message of an earlier stage; if possible one that was for this client.
+  std::size_t an_old_one_for(std::uint32_t i) {
+    std::size_t at = 0;
+    for (int tries = 0; tries < 50; ++tries) {
+      at = random_.below(old_);
+      fedagg::message_header h;
+      if (read_header(w_.past[at], h) == errc::ok && h.client == i && h.kind == next_for(w_.parties[i].machine.stage()))
+        break;
+    }
+    return at;
+  }
+  static fedagg::secure_message next_for(client_stage s) {
+    using fedagg::secure_message;
+    return s == client_stage::sent_keys     ? secure_message::directory
+           : s == client_stage::sent_shares ? secure_message::deliveries
+           : s == client_stage::sent_input  ? secure_message::survivors
+                                            : secure_message::consents;
+  }
+
   void hand_out() {
     old_ = w_.past.size();
     std::vector<std::uint32_t> order;
@@ -376,7 +396,7 @@ private:
       fedagg::message_header h;
       w_.expect(read_header(message, h) == errc::ok && h.client == i, "a message for another");
       context_ = h.binding;
-      while (random_.below(1000) < replay_) (void)w_.give(i, w_.past[random_.below(old_)]);
+      while (random_.below(1000) < replay_) (void)w_.give(i, w_.past[an_old_one_for(i)]);
       if (gone_[i]) continue;
       if (random_.below(1000) < corrupt_ && w_.give(i, broken(message)) == errc::ok) {
         fooled_[i] = lost_[i] = true;
