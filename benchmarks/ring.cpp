@@ -48,14 +48,14 @@ void compare(const row& what, std::size_t d, int rounds, std::vector<bench::rati
 template <class Word>
 void measure(std::size_t d, unsigned bits, int rounds, std::vector<bench::ratio>& all) {
   std::vector<float> x(d), back(d);
-  for (std::size_t j = 0; j < d; ++j) x[j] = static_cast<float>(j % 2001) * 1e-3f - 1;
+  for (std::size_t j = 0; j < d; ++j) x[j] = static_cast<float>(j % 2001) * 0.9e-3f - 0.9f;
   const fedagg::model_view model(x);
   const fedagg::mutable_model_view mean(back);
   const fedagg::ring_codec range({.max_clients = 100, .max_weight = 1, .bits = bits}, model);
   const fedagg::ring_codec norm(
       {.max_clients = 100, .max_weight = 1, .bits = bits, .clip = 10, .clip_by = fedagg::ring_clip::norm}, model);
   fedagg::secret_key key;
-  fedagg::chacha20_stream random(key, fedagg::stream_purpose{});
+  fedagg::chacha20_stream random(key, fedagg::stream_purpose::rounding);
   fedagg::ring_vector vector, sum;
   require(range.try_encode(model, 1, {}, random, vector));
   require(sum.try_copy(vector));

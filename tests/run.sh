@@ -17,9 +17,10 @@ case "$preset" in
 esac
 
 fedagg_need g++ make cmake ninja-build python3 catch2 libeigen3-dev nlohmann-json3-dev libcli11-dev libbenchmark-dev
-fedagg_want libxtensor-dev libsodium-dev libssl-dev ccache python3-venv
+fedagg_want libxtensor-dev libasio-dev libsodium-dev libssl-dev valgrind ccache python3-venv
 case "$preset" in
-  clang) fedagg_need clang && fedagg_want libomp-dev ;;
+  release) fedagg_want clang && fedagg_want libclang-rt-dev ;; # for its MemorySanitizer
+  clang) fedagg_need clang && fedagg_want libomp-dev && fedagg_want libclang-rt-dev ;;
   libtorch) fedagg_need libtorch-dev ;;
   aarch64) fedagg_need g++-aarch64-linux-gnu qemu-user ;;
 esac

@@ -18,14 +18,13 @@ patients standardised(const patients& p, const scale& s) {
 }
 
 void train(model& m, const patients& p, int steps, const correction& correct) {
-  constexpr double decay = 1e-3;
   linear<double> at(m), gradient(m.weight.size());
   const fedagg::model_view now = view_of(std::as_const(at));
   const fedagg::mutable_model_view slope = view_of(gradient);
   for (int step = 0; step < steps; ++step) {
     const Eigen::VectorXd margin = (p.measured * at.weight).array() + at.bias(0);
     const Eigen::VectorXd residual = (1 + (-margin.array()).exp()).inverse().matrix() - p.malignant;
-    gradient.weight = p.measured.transpose() * residual / static_cast<double>(p.size()) + decay * at.weight;
+    gradient.weight = p.measured.transpose() * residual / static_cast<double>(p.size()) + weight_decay * at.weight;
     gradient.bias(0) = residual.mean();
     if (correct) correct(now, slope);
     at.weight -= learning_rate * gradient.weight;

@@ -52,6 +52,7 @@ using correction = std::function<void(const fedagg::model_view&, const fedagg::m
 /// Of a hospital in a round.
 inline constexpr int local_steps = 10;
 inline constexpr double learning_rate = 0.3;
+inline constexpr double weight_decay = 1e-3;
 
 /// So many steps of gradient descent on the mean logistic loss with a little weight decay.
 void train(model& m, const patients& p, int steps, const correction& correct = {});

@@ -116,7 +116,8 @@ TEST_CASE("BLAKE2b with 32 bytes of output, without and with a key") {
   fedagg::secret_key key;
   for (std::size_t i = 0; i < key.size(); ++i) key.data()[i] = static_cast<std::uint8_t>(i);
   suite.derive(key, text("fedagg"), key);
-  CHECK(fedagg_test::same(key, from_hex<fedagg::secret_key>("3957a75cbc622486011563d213b539093adb23b37b260be42f31aca51a83c730")));
+  CHECK(fedagg_test::same(
+      key, from_hex<fedagg::secret_key>("3957a75cbc622486011563d213b539093adb23b37b260be42f31aca51a83c730")));
 }
 
 TEST_CASE("the sealed text of draft-irtf-cfrg-xchacha-03, appendix A.3") {
@@ -129,9 +130,10 @@ TEST_CASE("the sealed text of draft-irtf-cfrg-xchacha-03, appendix A.3") {
                           "sunscreen would be it.");
   std::vector<std::uint8_t> sealed(plain.size() + fedagg::seal_tag_bytes);
   suite.seal(key, nonce, plain, associated, sealed);
-  CHECK(sealed == hex("bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb731c7f1b0b4aa6440bf3a82f4eda7e39ae64"
-                      "c6708c54c216cb96b72e1213b4522f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff921f9664c"
-                      "97637da9768812f615c68b13b52ec0875924c1c7987947deafd8780acf49"));
+  CHECK(sealed ==
+        hex("bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb731c7f1b0b4aa6440bf3a82f4eda7e39ae64"
+            "c6708c54c216cb96b72e1213b4522f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff921f9664c"
+            "97637da9768812f615c68b13b52ec0875924c1c7987947deafd8780acf49"));
   // In place, both ways; what does not open leaves nothing of the text behind.
   std::vector<std::uint8_t> buffer(plain.begin(), plain.end());
   buffer.resize(sealed.size());

@@ -43,8 +43,8 @@ Word word_at(const std::vector<std::uint8_t>& bytes, std::size_t at) {
   return w;
 }
 
-constexpr std::size_t sizes[] = {0,    1,    2,    3,    15,   63,   64,   65,   127,  128,  255,  256,  257,  511, 512,
-                                 513,  1023, 1024, 1025, 2047, 2048, 2049, 2111, 2112, 4095, 4096, 4097, 9999};
+constexpr std::size_t sizes[] = {0,   1,   2,    3,    15,   63,   64,   65,   127,  128,  255,  256,  257,  511,
+                                 512, 513, 1023, 1024, 1025, 2047, 2048, 2049, 2111, 2112, 4095, 4096, 4097, 9999};
 
 template <class Word>
 void adds(fedagg::isa which) {
@@ -55,18 +55,19 @@ void adds(fedagg::isa which) {
     std::vector<std::vector<std::uint8_t>> streams;
     for (const auto& key : keys) streams.push_back(expected(key, 7, bytes));
     for (const auto& split : {std::pair{0u, 0u}, {1u, 0u}, {0u, 1u}, {3u, 2u}, {2u, 3u}}) {
-      const std::size_t added = split.first, subtracted = split.second;
+      const std::size_t subtracted = split.first, all = subtracted + split.second;
       std::vector<Word> want(count + 1), got(count + 1);
       for (std::size_t j = 0; j < want.size(); ++j) want[j] = got[j] = static_cast<Word>(j * 0x9e3779b97f4a7c15u);
-      for (std::size_t i = 0; i < added + subtracted; ++i)
+      for (std::size_t i = 0; i < all; ++i)
         for (std::size_t j = 0; j < count; ++j) {
           const Word mask = word_at<Word>(streams[i], j);
-          want[j] = static_cast<Word>(i < added ? want[j] + mask : want[j] - mask);
+          want[j] = static_cast<Word>(i < subtracted ? want[j] - mask : want[j] + mask);
         }
       impl::on_active_isa([&](auto tag) {
-        impl::chacha_kernel<decltype(tag)>::add(keys.data(), added, subtracted, 7, got.data(), count);
+        impl::chacha_kernel<decltype(tag)>::add(keys.data(), subtracted, all, 7, got.data(), count);
       });
-      INFO(fedagg::name_of(which) << ' ' << bytes << " bytes, words of " << sizeof(Word) << ", " << added << " added");
+      INFO(fedagg::name_of(which) << ' ' << bytes << " bytes, words of " << sizeof(Word) << ", " << subtracted
+                                  << " subtracted");
       CHECK(got == want);
     }
   }
@@ -81,8 +82,7 @@ TEST_CASE("the keystream is that of the definition, on every instruction set") {
       for (const std::uint32_t block : {0u, 1u, 0xffffffe0u}) {
         std::vector<std::uint8_t> got(bytes + 1, 0xa5);
         if (block + (bytes + 63) / 64 > std::uint64_t{1} << 32) continue;
-        impl::on_active_isa(
-            [&](auto tag) { impl::chacha_kernel<decltype(tag)>::fill(key, block, got.data(), bytes); });
+        impl::on_active_isa([&](auto tag) { impl::chacha_kernel<decltype(tag)>::fill(key, block, got.data(), bytes); });
         auto want = expected(key, block, bytes);
         want.push_back(0xa5);
         INFO(fedagg::name_of(which) << ' ' << bytes << " bytes from block " << block);

@@ -41,16 +41,20 @@ long double choose(unsigned n, unsigned k) {
   return c;
 }
 
-/// log2 of P(X >= t) for the hypergeometric X, by the definition.
+/// log2 of P(X >= t) for the hypergeometric X, by the definition; what is lost below 2^-60 of the first term.
 double tail(unsigned all, unsigned marked, unsigned draws, unsigned t) {
   const auto log_choose = [](unsigned n, unsigned k) {
     return std::lgamma(n + 1.0L) - std::lgamma(k + 1.0L) - std::lgamma(n - k + 1.0L);
   };
-  long double sum = 0;
-  for (unsigned j = t; j <= marked && j <= draws; ++j)
-    if (draws - j <= all - marked)
-      sum += std::exp(log_choose(marked, j) + log_choose(all - marked, draws - j) - log_choose(all, draws) + 300);
-  return sum > 0 ? static_cast<double>((std::log(sum) - 300) / std::log(2.0L)) : -1e9;
+  long double sum = 0, first = 0;
+  for (unsigned j = t; j <= marked && j <= draws; ++j) {
+    if (draws - j > all - marked) continue;
+    const long double term = log_choose(marked, j) + log_choose(all - marked, draws - j) - log_choose(all, draws);
+    if (sum == 0) first = term;
+    sum += std::exp(term - first);
+    if (term < first - 42) break;
+  }
+  return sum > 0 ? static_cast<double>((std::log(sum) + first) / std::log(2.0L)) : -1e9;
 }
 
 graph_risk risk(const graph_setting& s, const graph_parameters& g) {
@@ -120,7 +124,8 @@ TEST_CASE("tails are bounded from above, and closely, for all small numbers") {
             continue;
           }
           const double truth = static_cast<double>(std::log2(above / choose(all, draws)));
-          if (!(shown(bound) >= truth - 1e-12) && truth < -1e-12) FAIL_CHECK(all << ' ' << marked << ' ' << draws << ' ' << t);
+          if (!(shown(bound) >= truth - 1e-12) && truth < -1e-12)
+            FAIL_CHECK(all << ' ' << marked << ' ' << draws << ' ' << t);
           // Below what is expected the bound is 1.
           if (shown(bound) < 0) loosest = std::max(loosest, shown(bound) - truth);
         }
@@ -132,10 +137,12 @@ TEST_CASE("tails of large numbers, close to the sum in long double") {
   struct entry {
     unsigned all, marked, draws, t;
   };
-  for (const entry e : {entry{1000, 450, 820, 416}, entry{1000, 330, 78, 60}, entry{10000, 3300, 418, 219},
-                        entry{1000000, 450000, 6192, 3130}, entry{1000000, 50000, 74, 30}, entry{1000000, 500000, 100000, 51500},
-                        entry{1048576, 1000, 1000, 12}, entry{1000, 999, 998, 998}, entry{500, 250, 100, 100}}) {
-    const double bound = shown(log_probability::tail(e.all, e.marked, e.draws, e.t)), truth = tail(e.all, e.marked, e.draws, e.t);
+  for (const entry e :
+       {entry{1000, 450, 820, 416}, entry{1000, 330, 78, 60}, entry{10000, 3300, 418, 219},
+        entry{1000000, 450000, 6192, 3130}, entry{1000000, 50000, 74, 30}, entry{1000000, 500000, 100000, 51500},
+        entry{1048576, 1000, 1000, 12}, entry{1000, 999, 998, 998}, entry{500, 250, 100, 100}}) {
+    const double bound = shown(log_probability::tail(e.all, e.marked, e.draws, e.t)),
+                 truth = tail(e.all, e.marked, e.draws, e.t);
     CAPTURE(e.all, e.marked, e.draws, e.t, bound, truth);
     CHECK(bound >= truth - 1e-9);
     CHECK(bound <= truth + 0.05);
@@ -174,8 +181,10 @@ TEST_CASE("what falls apart: the bound against every set of missing clients") {
         worst = std::max(worst, cut[b] / all[b]);
         const double bound = shown(harary_risk({n, b / 2, b - b / 2, threat_model::curious}).apart(k));
         CAPTURE(n, k, b, cut[b], bound);
-        if (worst == 0) CHECK(bound == -1e9);
-        else CHECK(bound >= std::log2(worst) - 1e-12);
+        if (worst == 0)
+          CHECK(bound == -1e9);
+        else
+          CHECK(bound >= std::log2(worst) - 1e-12);
         // With as many as it takes, no more, each way to cut is counted once.
         if (b == k) CHECK(bound <= std::log2(worst) + 1e-6);
       }
@@ -204,6 +213,47 @@ TEST_CASE("who is surrounded: the bound against every set of clients") {
     }
 }
 
+TEST_CASE("a server that chooses who leaves: the bound against every choice it has") {
+  int telling = 0;
+  const std::uint32_t most_colluding = 5;
+  for (const std::uint32_t n : {7u, 11u, 13u})
+    for (std::uint32_t k = 2; k <= 6 && k + 1 < n; k += 2) {
+      const std::vector<set> near = neighbourhoods(n, k);
+      // What clients accept at a threshold: each survivor has as many neighbours among the survivors.
+      std::vector<unsigned> accepted(std::size_t{1} << n);
+      for (set announced = 0; announced < accepted.size(); ++announced) {
+        unsigned fewest = k;
+        for (std::uint32_t i = 0; i < n; ++i)
+          if (announced >> i & 1) fewest = std::min(fewest, static_cast<unsigned>(std::popcount(near[i] & announced)));
+        accepted[announced] = fewest;
+      }
+      std::vector<std::vector<double>> cut(n, std::vector<double>(k + 1));
+      std::vector<double> all(n);
+      for (set colluding = 0; colluding < accepted.size() - 1; ++colluding) {
+        if (std::popcount(colluding) > static_cast<int>(most_colluding)) continue;
+        // The highest threshold at which the server can part the honest survivors; up to k / 2 the bound is 1.
+        unsigned highest = k / 2;
+        for (set announced = 0; announced < accepted.size(); ++announced)
+          if (accepted[announced] > highest && apart(near, announced & ~colluding)) highest = accepted[announced];
+        const auto c = static_cast<std::size_t>(std::popcount(colluding));
+        all[c] += 1;
+        for (unsigned t = k / 2 + 1; t <= highest; ++t) cut[c][t] += 1;
+      }
+      for (std::uint32_t t = 1; t <= k / 2; ++t)
+        CHECK(risk({n, 0, 0, threat_model::curious, true}, {k, t}).disclosure == 0);
+      for (std::uint32_t c = 0; c < n && c <= most_colluding; ++c)
+        for (std::uint32_t t = k / 2 + 1; t <= k; ++t) {
+          const graph_risk r = risk({n, c, 0, threat_model::curious, true}, {k, t});
+          CAPTURE(n, k, c, t, cut[c][t], r.disclosure);
+          if (cut[c][t] == 0) continue;
+          telling += r.disclosure < 0;
+          if (r.disclosure < std::log2(cut[c][t] / all[c]) - 1e-12)
+            CHECK(r.disclosure >= std::log2(cut[c][t] / all[c]));
+        }
+    }
+  CHECK(telling > 0);
+}
+
 TEST_CASE("disclosure and failure as a whole: every pair of colluding and leaving clients") {
   const std::uint32_t n = 8;
   for (std::uint32_t k = 2; k + 1 < n; k += 2) {
@@ -227,7 +277,8 @@ TEST_CASE("disclosure and failure as a whole: every pair of colluding and leavin
           for (std::uint32_t both = 0; both <= n; ++both)
             for (std::uint32_t t = 1; t <= k && all[c][d][both] != 0; ++t) {
               const graph_risk r = risk({n, c, d, model}, {k, t});
-              const double secret = disclosed[c][d][both][t] / all[c][d][both], live = failed[c][d][both][t] / all[c][d][both];
+              const double secret = disclosed[c][d][both][t] / all[c][d][both],
+                           live = failed[c][d][both][t] / all[c][d][both];
               CAPTURE(k, t, c, d, both);
               if (secret != 0 && r.disclosure < std::log2(secret) - 1e-12) CHECK(r.disclosure >= std::log2(secret));
               if (live != 0 && r.failure < std::log2(live) - 1e-12) CHECK(r.failure >= std::log2(live));
@@ -247,7 +298,9 @@ TEST_CASE("at least as tight as Google's parameter finder, on every row of its t
       ++rows;
       const std::uint32_t n = row["n"];
       // Google's finder rounds both shares of the clients down.
-      const auto part = [&](const char* key) { return static_cast<std::uint32_t>((row[key].get<double>() + 1e-14) * n); };
+      const auto part = [&](const char* key) {
+        return static_cast<std::uint32_t>((row[key].get<double>() + 1e-14) * n);
+      };
       const graph_setting setting{n, part("adversarial"), part("dropout"),
                                   row["model"] == "curious" ? threat_model::curious : threat_model::semi_malicious};
       CAPTURE(n, setting.colluding, setting.dropouts, row.dump());
@@ -257,7 +310,8 @@ TEST_CASE("at least as tight as Google's parameter finder, on every row of its t
       if (row.contains("infeasible")) {
         // Where no sparse graph will do, the complete one does, and nothing is left to chance.
         CHECK(found.degree == n - 1);
-        CHECK(fedagg::check_complete(n, found.threshold, setting.colluding, setting.dropouts, setting.model) == errc::ok);
+        CHECK(fedagg::check_complete(n, found.threshold, setting.colluding, setting.dropouts, setting.model) ==
+              errc::ok);
         ++complete;
       } else {
         CHECK(found.degree <= row["degree"]);
@@ -272,34 +326,35 @@ TEST_CASE("at least as tight as Google's parameter finder, on every row of its t
 }
 
 TEST_CASE("what is found is the least degree, and the least threshold for it") {
-  for (const auto model : {threat_model::curious, threat_model::semi_malicious, threat_model::malicious})
-    for (std::uint32_t n : {1u, 2u, 3u, 4u, 5u, 6u, 9u, 10u, 17u, 40u, 110u})
-      for (std::uint32_t c = 0; c <= n; c += n < 40 ? 1 + n / 9 : 1 + n / 5)
-        for (std::uint32_t d = 0; d <= n; d += n < 40 ? 1 + n / 9 : 1 + n / 5) {
-          const graph_setting setting{n, c, d, model};
-          graph_parameters first;
-          for (std::uint32_t k = 0; k < n && first.threshold == 0; ++k)
-            for (std::uint32_t t = 1; t <= k + (k == n - 1) && first.threshold == 0; ++t)
-              if (check_graph(setting, {k, t}) == errc::ok) first = {k, t};
-          graph_parameters found{77, 88};
-          const errc rc = try_find_graph(setting, found);
-          CAPTURE(n, c, d, static_cast<int>(model));
-          if (first.threshold == 0) {
-            CHECK(rc == errc::insecure_parameters);
-            CHECK((found.degree == 77 && found.threshold == 88));
-          } else if (rc != errc::ok || found.degree != first.degree || found.threshold != first.threshold) {
-            CHECK(rc == errc::ok);
-            CHECK(found.degree == first.degree);
-            CHECK(found.threshold == first.threshold);
+  for (const bool adaptive : {false, true})
+    for (const auto model : {threat_model::curious, threat_model::semi_malicious, threat_model::malicious})
+      for (std::uint32_t n : {1u, 2u, 3u, 4u, 5u, 6u, 9u, 10u, 17u, 40u, 110u})
+        for (std::uint32_t c = 0; c <= n; c += n < 40 ? 1 + n / 9 : 1 + n / 5)
+          for (std::uint32_t d = 0; d <= n; d += n < 40 ? 1 + n / 9 : 1 + n / 5) {
+            const graph_setting setting{n, c, d, model, adaptive};
+            graph_parameters first;
+            for (std::uint32_t k = 0; k < n && first.threshold == 0; ++k)
+              for (std::uint32_t t = 1; t <= k + (k == n - 1) && first.threshold == 0; ++t)
+                if (check_graph(setting, {k, t}) == errc::ok) first = {k, t};
+            graph_parameters found{77, 88};
+            const errc rc = try_find_graph(setting, found);
+            CAPTURE(n, c, d, static_cast<int>(model));
+            if (first.threshold == 0) {
+              CHECK(rc == errc::insecure_parameters);
+              CHECK((found.degree == 77 && found.threshold == 88));
+            } else if (rc != errc::ok || found.degree != first.degree || found.threshold != first.threshold) {
+              CHECK(rc == errc::ok);
+              CHECK(found.degree == first.degree);
+              CHECK(found.threshold == first.threshold);
+            }
+            if (model == threat_model::malicious && rc == errc::ok) CHECK(found.degree == n - 1);
           }
-          if (model == threat_model::malicious && rc == errc::ok) CHECK(found.degree == n - 1);
-        }
 }
 
 TEST_CASE("more to withstand never takes fewer neighbours") {
   for (const auto model : {threat_model::curious, threat_model::semi_malicious})
     for (const std::uint32_t n : {50u, 1000u, 100000u})
-      for (std::uint32_t fixed = 0; fixed <= n / 4; fixed += n / 20) {
+      for (std::uint32_t fixed = 0; fixed <= n / 4; fixed += n / 10) {
         std::uint32_t by_colluding = 0, by_dropouts = 0;
         for (std::uint32_t more = 0; more <= n / 4; more += n / 20) {
           graph_parameters a, b;
@@ -359,6 +414,11 @@ TEST_CASE("what cannot be is refused") {
 #if FEDAGG_EXCEPTIONS
   CHECK_THROWS_AS(fedagg::find_graph({.clients = 10, .colluding = 5, .dropouts = 5}), fedagg::error);
 #endif
-  const auto g = fedagg::find_graph({.clients = 1000, .colluding = 330, .dropouts = 50, .model = threat_model::semi_malicious});
+  const auto g =
+      fedagg::find_graph({.clients = 1000, .colluding = 330, .dropouts = 50, .model = threat_model::semi_malicious});
   CHECK((g.degree == 132 && g.threshold == 109));
+  const graph_setting adaptive{1000, 330, 50, threat_model::semi_malicious, true};
+  CHECK(check_graph(adaptive, g) == errc::insecure_parameters);
+  const auto larger = fedagg::find_graph(adaptive);
+  CHECK((larger.degree == 144 && larger.threshold == 120));
 }

@@ -38,7 +38,8 @@ struct toy_masks {
                  fedagg::bytes_span out) const noexcept {
     if (offset + out.size() > end) return false;
     for (std::size_t k = 0; k < out.size(); ++k)
-      out[k] = static_cast<std::uint8_t>(((offset + k + 1) * (key.data()[0] + 3u) + segment * 77) * 0x9e3779b97f4a7c15u >> 40);
+      out[k] = static_cast<std::uint8_t>(
+          ((offset + k + 1) * (key.data()[0] + 3u) + segment * 77) * 0x9e3779b97f4a7c15u >> 40);
     return true;
   }
 };
@@ -59,7 +60,7 @@ struct aes_masks {
     for (unsigned k = 0; k < 8; ++k) counter[15 - k] = static_cast<std::uint8_t>(offset / 16 >> 8 * k);
     EVP_CIPHER_CTX* context = EVP_CIPHER_CTX_new();
     int size = 0;
-    std::memset(out.data(), 0, out.size());
+    std::fill(out.begin(), out.end(), std::uint8_t{0});
     const bool done = context && EVP_EncryptInit_ex(context, EVP_aes_256_ctr(), nullptr, key.data(), counter) == 1 &&
                       EVP_EncryptUpdate(context, out.data(), &size, out.data(), static_cast<int>(out.size())) == 1;
     EVP_CIPHER_CTX_free(context);
@@ -132,6 +133,20 @@ struct lazy {
   }
 };
 
+/// A vector of three segments, as `ring_vector` is one.
+struct three_segments {
+  std::vector<std::uint64_t> a = some_words<std::uint64_t>(3);
+  std::vector<std::uint16_t> b = some_words<std::uint16_t>(20000);
+  std::vector<std::uint32_t> c = some_words<std::uint32_t>(9001);
+  std::size_t size() const { return 3; }
+  template <class F>
+  auto visit(std::size_t k, F&& f) {
+    return k == 0 ? f(std::span(a)) : k == 1 ? f(std::span(b)) : f(std::span(c));
+  }
+};
+static_assert(fedagg::masked_vector<three_segments>);
+static_assert(!fedagg::masked_vector<std::vector<std::uint32_t>>);
+
 template <class Word, class G>
 void one_segment(const G& generator, std::size_t count, std::size_t how_many, std::uint64_t index) {
   const auto keys = some_keys(how_many);
@@ -142,7 +157,8 @@ void one_segment(const G& generator, std::size_t count, std::size_t how_many, st
     auto got = some_words<Word>(count);
     got.push_back(77);
     REQUIRE(add_masks(generator, mask_segment(std::span(got).first(count), index), keys) == errc::ok);
-    INFO(G::name << ' ' << fedagg::name_of(which) << ' ' << count << " words of " << sizeof(Word) << ", " << how_many << " keys");
+    INFO(G::name << ' ' << fedagg::name_of(which) << ' ' << count << " words of " << sizeof(Word) << ", " << how_many
+                 << " keys");
     CHECK(got == want);
   });
 }
@@ -158,12 +174,14 @@ TEST_CASE("each word gets the masks of all keys: sizes around a block and a tile
 }
 
 TEST_CASE("each word gets the masks of all keys: none, one, and more than are held at once") {
-  for (const std::size_t keys : {0u, 1u, 2u, 31u, 32u, 33u, 65u}) one_segment<std::uint32_t>(chacha20_masks{}, 700, keys, 2);
+  for (const std::size_t keys : {0u, 1u, 2u, 31u, 32u, 33u, 65u})
+    one_segment<std::uint32_t>(chacha20_masks{}, 700, keys, 2);
 }
 
 TEST_CASE("blocks are counted on from tile to tile") {
   // 32768 bytes are a tile.
-  for (const std::size_t count : {8191u, 8192u, 8193u, 30000u}) one_segment<std::uint32_t>(chacha20_masks{}, count, 2, 3);
+  for (const std::size_t count : {8191u, 8192u, 8193u, 30000u})
+    one_segment<std::uint32_t>(chacha20_masks{}, count, 2, 3);
   one_segment<std::uint16_t>(chacha20_masks{}, 16385, 2, 3);
   one_segment<std::uint64_t>(chacha20_masks{}, 4097, 2, 3);
 }
@@ -217,6 +235,19 @@ TEST_CASE("several segments of all widths, by any executor") {
   CHECK(a == some_words<std::uint64_t>(5));
   CHECK(b == some_words<std::uint32_t>(70000));
   CHECK(c == some_words<std::uint16_t>(40001));
+}
+
+TEST_CASE("the segments of a vector are named by their places") {
+  const auto keys = some_keys(3);
+  three_segments got, want;
+  reference(chacha20_masks{}, want.a, 0, keys);
+  reference(chacha20_masks{}, want.b, 1, keys);
+  reference(chacha20_masks{}, want.c, 2, keys);
+  backwards executor;
+  REQUIRE(add_masks(chacha20_masks{}, got, keys, executor) == errc::ok);
+  CHECK(got.a == want.a);
+  CHECK(got.b == want.b);
+  CHECK(got.c == want.c);
 }
 
 TEST_CASE("pairwise masks cancel in a sum") {

@@ -86,6 +86,25 @@ TEST_CASE("a sparse graph is a circle: the neighbours of each are the nearest on
     }
 }
 
+TEST_CASE("whether survivors have enough neighbours, against counting them") {
+  for (std::uint32_t n = 1; n <= 9; ++n)
+    for (std::uint32_t k = 0; k < n; ++k) {
+      mask_graph g;
+      if (g.try_reset(n, k, seed_of(n)) != errc::ok) continue;
+      for (std::uint32_t set = 0; set < 1u << n; ++set) {
+        std::uint32_t fewest = 1000;
+        for (std::uint32_t i = 0; i < n; ++i) {
+          std::uint32_t live = k == n - 1; // its own share
+          for (const std::uint32_t j : g.neighbours(i)) live += set >> j & 1;
+          if (set >> i & 1) fewest = std::min(fewest, live);
+        }
+        for (std::uint32_t t = 0; t <= n + 1; ++t)
+          if (g.supports(t, [&](std::uint32_t i) { return (set >> i & 1) != 0; }) != (fewest >= t))
+            FAIL_CHECK(n << ' ' << k << ' ' << set << ' ' << t);
+      }
+    }
+}
+
 TEST_CASE("the graph of a seed, drawn by another program") {
   fedagg::digest seed;
   for (std::size_t k = 0; k < seed.size(); ++k) seed[k] = static_cast<std::uint8_t>(k);
@@ -152,7 +171,8 @@ TEST_CASE("what is wrong is refused, and the graph stays") {
   CHECK_FALSE(g.are_neighbours(0, 0));
   REQUIRE(g.try_reset(10, 4, seed_of(3)) == errc::ok);
   const ids before = g.neighbours(3);
-  for (const std::uint32_t k : {0u, 1u, 3u, 5u, 7u, 10u, 11u, 12u}) CHECK(g.try_reset(10, k, seed_of(5)) == errc::bad_parameter);
+  for (const std::uint32_t k : {0u, 1u, 3u, 5u, 7u, 10u, 11u, 12u})
+    CHECK(g.try_reset(10, k, seed_of(5)) == errc::bad_parameter);
   CHECK(g.try_reset(0, 0, seed_of(5)) == errc::bad_parameter);
   CHECK((g.clients() == 10 && g.degree() == 4 && g.neighbours(3) == before));
   ids out(4);

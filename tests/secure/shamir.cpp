@@ -90,7 +90,8 @@ errc rebuilt(const points& x, const bytes& shares, const std::vector<std::size_t
 }
 
 std::uint32_t word_at(const bytes& from, std::size_t at) {
-  return std::uint32_t{from[at]} << 24 | std::uint32_t{from[at + 1]} << 16 | std::uint32_t{from[at + 2]} << 8 | from[at + 3];
+  return std::uint32_t{from[at]} << 24 | std::uint32_t{from[at + 1]} << 16 | std::uint32_t{from[at + 2]} << 8 |
+         from[at + 3];
 }
 void put_word(bytes& to, std::size_t at, std::uint32_t word) {
   for (std::size_t b = 0; b < 4; ++b) to[at + b] = static_cast<std::uint8_t>(word >> (24 - 8 * b));
@@ -109,10 +110,22 @@ std::array<std::uint32_t, 9> limbs_of(const secret_key& s) {
 TEST_CASE("the field's arithmetic is that of remainders") {
   using field = fedagg::impl::shamir_field;
   fedagg::random_stream random(3, "field");
-  std::vector<std::uint64_t> odd = {0, 1, 10, 11, 12, 0x7fffffff, 0x80000000u, shamir_prime - 1, shamir_prime,
-                                    shamir_prime + 1ull, 0xffffffffu, ~std::uint64_t{0}, ~std::uint64_t{0} - 1};
+  std::vector<std::uint64_t> odd = {0,
+                                    1,
+                                    10,
+                                    11,
+                                    12,
+                                    0x7fffffff,
+                                    0x80000000u,
+                                    shamir_prime - 1,
+                                    shamir_prime,
+                                    shamir_prime + 1ull,
+                                    0xffffffffu,
+                                    ~std::uint64_t{0},
+                                    ~std::uint64_t{0} - 1};
   for (std::uint64_t k = 1; k < 64; ++k)
-    for (const std::uint64_t v : {(std::uint64_t{1} << k) - 1, std::uint64_t{1} << k, k * shamir_prime - 1, k * shamir_prime})
+    for (const std::uint64_t v :
+         {(std::uint64_t{1} << k) - 1, std::uint64_t{1} << k, k * shamir_prime - 1, k * shamir_prime})
       odd.push_back(v);
   odd.push_back(~std::uint64_t{0} / shamir_prime * shamir_prime);
   odd.push_back(~std::uint64_t{0} / shamir_prime * shamir_prime - 1);
@@ -120,7 +133,8 @@ TEST_CASE("the field's arithmetic is that of remainders") {
   for (const std::uint64_t v : odd) {
     CAPTURE(v);
     if (field::reduce(v) != v % shamir_prime) CHECK(field::reduce(v) == v % shamir_prime);
-    if (field::fold(v) >= 56 * std::uint64_t{shamir_prime} || field::fold(v) % shamir_prime != v % shamir_prime) FAIL_CHECK();
+    if (field::fold(v) >= 56 * std::uint64_t{shamir_prime} || field::fold(v) % shamir_prime != v % shamir_prime)
+      FAIL_CHECK();
     const std::uint64_t small = v >> 6;
     if (field::reduce_small(small) != small % shamir_prime) CHECK(field::reduce_small(small) == small % shamir_prime);
   }
@@ -202,8 +216,8 @@ TEST_CASE("any t of n shares give the secret back, in any order, more than t too
 
 TEST_CASE("one share less leaves every secret possible, each in exactly one way") {
   // t = 2, one share, one limb (the others are alike): whatever the share is, for each candidate secret there is one
-  // coefficient that deals it, a = (y - s) / x. The dealer draws it uniformly, so that a share has the same distribution
-  // for every secret.
+  // coefficient that deals it, a = (y - s) / x. The dealer draws it uniformly, so that a share has the same
+  // distribution for every secret.
   using field = fedagg::impl::shamir_field;
   const std::uint32_t x = 5, y = 1234567;
   for (const std::uint32_t candidate : {0u, 1u, 200u, 255u}) {
@@ -242,7 +256,8 @@ TEST_CASE("shares are the polynomial's values wherever the holders are") {
   for (const std::uint32_t t : {1u, 2u, 3u, 10u}) {
     std::vector<std::uint32_t> drawn;
     fedagg::random_stream random(t, "coefficients");
-    for (std::uint32_t k = 0; k + 9 < 9 * t + (t == 0); ++k) drawn.push_back(static_cast<std::uint32_t>(random() % shamir_prime));
+    for (std::uint32_t k = 0; k + 9 < 9 * t + (t == 0); ++k)
+      drawn.push_back(static_cast<std::uint32_t>(random() % shamir_prime));
     const secret_key s = secret_of(t);
     const auto limbs = limbs_of(s);
     bytes shares(x.size() * share_bytes);
@@ -344,7 +359,8 @@ TEST_CASE("a generator that fails, or is stuck, deals nothing") {
   const points x{1, 2, 3};
   bytes out(3 * share_bytes, 7);
   const bytes untouched = out;
-  CHECK(shamir_share(s, 2, x, [](bytes_span) noexcept { return false; }, out) == errc::no_randomness);
+  CHECK(shamir_share(
+            s, 2, x, [](bytes_span) noexcept { return false; }, out) == errc::no_randomness);
   CHECK(shamir_share(s, 2, x, script{{1, 2, 3, 4}}, out) == errc::no_randomness);
   const auto stuck = [](bytes_span to) noexcept {
     std::fill(to.begin(), to.end(), std::uint8_t{0xff});
@@ -411,8 +427,10 @@ TEST_CASE("limbs at the border of 31 bits, and of 8 in the first") {
       const errc rc = weights.reconstruct(share, back);
       CAPTURE(limb, word);
       CHECK(rc == (word == last ? errc::ok : errc::bad_dealer));
-      if (rc == errc::ok) CHECK(limbs_of(back)[limb] == last);
-      else CHECK(held(back) == before);
+      if (rc == errc::ok)
+        CHECK(limbs_of(back)[limb] == last);
+      else
+        CHECK(held(back) == before);
     }
   }
 }

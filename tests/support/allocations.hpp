@@ -56,6 +56,9 @@ void* operator new(std::size_t size, std::align_val_t alignment) {
 }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocations::allocate(size); }
 void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return allocations::allocate(size); }
+void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return allocations::allocate(size, static_cast<std::size_t>(alignment));
+}
 void operator delete(void* p) noexcept { allocations::release(p); }
 void operator delete[](void* p) noexcept { allocations::release(p); }
 void operator delete(void* p, std::size_t) noexcept { allocations::release(p); }
@@ -64,5 +67,6 @@ void operator delete(void* p, std::align_val_t) noexcept { allocations::release(
 void operator delete(void* p, std::size_t, std::align_val_t) noexcept { allocations::release(p); }
 void operator delete(void* p, const std::nothrow_t&) noexcept { allocations::release(p); }
 void operator delete[](void* p, const std::nothrow_t&) noexcept { allocations::release(p); }
+void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { allocations::release(p); }
 
 #endif // FEDAGG_TESTS_SUPPORT_ALLOCATIONS_HPP

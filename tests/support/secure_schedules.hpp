@@ -57,10 +57,7 @@ std::string run_large(std::uint32_t n, std::uint64_t seed, tally& count) {
   p.model = random.below(2) ? fedagg::threat_model::curious : fedagg::threat_model::semi_malicious;
   p.colluding = static_cast<std::uint32_t>(random.below(n / 20));
   p.dropouts = static_cast<std::uint32_t>(n / 50 + random.below(n / 10));
-  fedagg::graph_parameters found;
-  if (try_find_graph({n, p.colluding, p.dropouts, p.model}, found) != fedagg::errc::ok) return "no graph";
-  p.degree = found.degree;
-  p.threshold = found.threshold;
+  if (try_choose_graph(n, p) != fedagg::errc::ok) return "no graph";
   s.segments = {{32, 8}, {64, 2}};
   s.colluding.resize(n);
   for (std::uint32_t left = p.colluding; left > 0;)

@@ -12,8 +12,8 @@
 
 namespace fedagg::inline FEDAGG_ABI {
 
-/// The primitives of libsodium (1.0.18 or later) as a `crypto_suite`: X25519 (RFC 7748), BLAKE2b with 32 bytes of output
-/// (RFC 7693; keyed where it derives), XChaCha20-Poly1305, Ed25519 (RFC 8032), the system's random numbers.
+/// The primitives of libsodium (1.0.18 or later) as a `crypto_suite`: X25519 (RFC 7748), BLAKE2b with 32 bytes of
+/// output (RFC 7693; keyed where it derives), XChaCha20-Poly1305, Ed25519 (RFC 8032), the system's random numbers.
 ///
 /// Copies are free and share nothing; any number of threads may make and use their own. libsodium itself aborts the
 /// process if the system's generator fails after it has once worked; no other party can bring that about.

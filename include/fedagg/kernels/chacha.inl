@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Included by kernels/parts/chacha.hpp once per instruction set: the keystream of ChaCha20, a block in each lane, written
-// out or added to words. No branch and no address depends on a key.
+// Included by kernels/parts/chacha.hpp once per instruction set: the keystream of ChaCha20, a block in each lane,
+// stored or added to words. No branch and no address depends on a key.
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
@@ -8,13 +8,15 @@ template <>
 struct chacha_kernel<FEDAGG_ISA> {
   using s = simd<FEDAGG_ISA>;
   static constexpr std::size_t lanes = s::template width<std::uint32_t>;
+  /// Groups of blocks that are computed side by side: a group alone waits for its own results most of the time. With 32
+  /// registers two groups take turns at every step. With 16 they take turns at every round, and there are more of them,
+  /// so that the first one's registers are back from memory when it is its turn again.
 #if defined(__aarch64__)
   static constexpr bool many_registers = true;
 #else
   static constexpr bool many_registers = FEDAGG_ISA_BYTES == 64;
 #endif
-  /// Groups of blocks that are computed side by side: with 32 registers two, so that neither waits for its own results.
-  static constexpr std::size_t groups = many_registers ? 2 : 1;
+  static constexpr std::size_t groups = FEDAGG_ISA_BYTES == 32 ? 4 : 2;
   static constexpr std::size_t block_bytes = 64;
   static constexpr std::size_t group_bytes = lanes * block_bytes;
   static constexpr std::size_t tile_bytes = groups * group_bytes;
@@ -33,7 +35,7 @@ struct chacha_kernel<FEDAGG_ISA> {
       const bool whole = bytes >= tile_bytes;
       std::uint8_t last[tile_bytes];
       std::uint8_t* to = whole ? out : last;
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (std::size_t g = 0; g < groups; ++g)
 #pragma GCC unroll 16
         for (std::size_t k = 0; k < 16; ++k) s::store(to + (g * 16 + k) * sizeof(words), x[g][line(k)]);
@@ -46,45 +48,61 @@ struct chacha_kernel<FEDAGG_ISA> {
     }
   }
 
-  /// Adds to each word, modulo 2^bits of Word, those of the first `added` keys' streams from the given block on, and
-  /// takes off those of the `subtracted` keys behind them.
+  /// Takes off each word, modulo 2^bits of Word, those of the first `subtracted` keys' streams from the given block on,
+  /// and adds those of the other keys.
   template <class Word>
-  FEDAGG_TARGET FEDAGG_FLATTEN static void add(const chacha_key* keys, std::size_t added, std::size_t subtracted,
-                                               std::uint32_t block, Word* out, std::size_t count) noexcept {
-    constexpr std::size_t tile_words = tile_bytes / sizeof(Word);
+  static void add(const chacha_key* keys, std::size_t subtracted, std::size_t all, std::uint32_t block, Word* out,
+                  std::size_t count) noexcept {
+    add_bytes(keys, subtracted, all, block, sizeof(Word), reinterpret_cast<std::uint8_t*>(out), count * sizeof(Word));
+  }
+
+private:
+  // One function for words of all sizes: but for a few additions it is the same, and takes long to compile.
+  FEDAGG_TARGET FEDAGG_FLATTEN static void add_bytes(const chacha_key* keys, std::size_t subtracted, std::size_t all,
+                                                     std::uint32_t block, std::size_t word, std::uint8_t* out,
+                                                     std::size_t bytes) noexcept {
     // Sums of blocks that still lie across the lanes: they are turned once, and not for each key.
     state sum;
-    for (; count != 0; block += static_cast<std::uint32_t>(tile_bytes / block_bytes)) {
-#pragma GCC unroll 2
+    for (; bytes != 0; block += static_cast<std::uint32_t>(tile_bytes / block_bytes)) {
+#pragma GCC unroll 4
       for (std::size_t g = 0; g < groups; ++g)
 #pragma GCC unroll 16
         for (std::size_t k = 0; k < 16; ++k) sum[g][k] = s::template fill<std::uint32_t, lanes>(0);
-      for (std::size_t i = 0; i < added; ++i) accumulate<Word, false>(keys[i], block, sum);
-      for (std::size_t i = added; i < added + subtracted; ++i) accumulate<Word, true>(keys[i], block, sum);
-      if constexpr (sizeof(Word) < 8) interleave(sum);
-      lines(sum);
-      const bool whole = count >= tile_words;
-      Word last[tile_words];
-      if (!whole) std::memcpy(last, out, count * sizeof(Word));
-      Word* to = whole ? out : last;
-#pragma GCC unroll 2
-      for (std::size_t g = 0; g < groups; ++g)
-#pragma GCC unroll 16
-        for (std::size_t k = 0; k < 16; ++k) {
-          Word* place = to + (g * 16 + k) * (sizeof(words) / sizeof(Word));
-          const auto mask = s::template bits<vec<Word, s::bytes / sizeof(Word)>>(sum[g][line(k)]);
-          s::store(place, s::template load<vec<Word, s::bytes / sizeof(Word)>>(place) + mask);
+      for (std::size_t i = 0; i < all; ++i) {
+        if (i == subtracted && i != 0) negate(sum, word);
+        state x;
+        tile(keys[i], block, x);
+        if (word == 2) {
+          plus<std::uint16_t>(sum, x);
+        } else if (word == 4) {
+          plus<std::uint32_t>(sum, x);
+        } else {
+          interleave(x); // now halves of a word are side by side
+          plus<std::uint64_t>(sum, x);
         }
+      }
+      if (subtracted == all) negate(sum, word);
+      if (word < 8) interleave(sum);
+      lines(sum);
+      const bool whole = bytes >= tile_bytes;
+      std::uint8_t last[tile_bytes];
+      if (!whole) std::memcpy(last, out, bytes);
+      std::uint8_t* to = whole ? out : last;
+      if (word == 2)
+        plus_stored<std::uint16_t>(to, sum);
+      else if (word == 4)
+        plus_stored<std::uint32_t>(to, sum);
+      else
+        plus_stored<std::uint64_t>(to, sum);
       if (!whole) {
-        std::memcpy(out, last, count * sizeof(Word));
+        std::memcpy(out, last, bytes);
         break;
       }
-      out += tile_words, count -= tile_words;
+      out += tile_bytes, bytes -= tile_bytes;
     }
     wipe(&sum, sizeof sum);
   }
 
-private:
   template <int Bits>
   FEDAGG_TARGET FEDAGG_INLINE static void turn(words& x) noexcept {
 #if FEDAGG_VECTORS && (defined(__clang__) || __GNUC__ >= 12)
@@ -92,49 +110,58 @@ private:
       using bytes = vec<std::uint8_t, 32>;
       const auto v = s::template bits<bytes>(x);
       if constexpr (Bits == 16)
-        x = s::template bits<words>(bytes(__builtin_shufflevector(
-            v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13, 18, 19, 16, 17, 22, 23, 20, 21, 26, 27, 24, 25,
-            30, 31, 28, 29)));
+        x = s::template bits<words>(
+            bytes(__builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13, 18, 19, 16, 17,
+                                          22, 23, 20, 21, 26, 27, 24, 25, 30, 31, 28, 29)));
       else
-        x = s::template bits<words>(bytes(__builtin_shufflevector(
-            v, v, 3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14, 19, 16, 17, 18, 23, 20, 21, 22, 27, 24, 25, 26,
-            31, 28, 29, 30)));
+        x = s::template bits<words>(
+            bytes(__builtin_shufflevector(v, v, 3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14, 19, 16, 17, 18,
+                                          23, 20, 21, 22, 27, 24, 25, 26, 31, 28, 29, 30)));
       return;
     }
 #endif
     x = (x << std::uint32_t{Bits}) | (x >> std::uint32_t{32 - Bits});
   }
 
-  /// One of the four steps of a round on all its quarters: to += by, turned = (turned ^ to) <<< Bits.
-  template <std::size_t To, std::size_t By, std::size_t Turned, int Bits, bool Diagonal>
-  FEDAGG_TARGET FEDAGG_INLINE static void step(state& x) noexcept {
-    constexpr std::size_t to = Diagonal ? To / 4 : 0, by = Diagonal ? By / 4 : 0, turned = Diagonal ? Turned / 4 : 0;
+  /// Some quarters of a round, columns or diagonals, of some groups.
+  template <bool Diagonal, std::size_t Group, std::size_t Groups, std::size_t Quarter, std::size_t Quarters>
+  struct part {
+    /// One of the four steps: to += by, turned = (turned ^ to) <<< Bits.
+    template <std::size_t To, std::size_t By, std::size_t Turned, int Bits>
+    FEDAGG_TARGET FEDAGG_INLINE static void step(state& x) noexcept {
+      constexpr std::size_t to = Diagonal ? To / 4 : 0, by = Diagonal ? By / 4 : 0, turned = Diagonal ? Turned / 4 : 0;
 #pragma GCC unroll 4
-    for (std::size_t k = 0; k < 4; ++k)
-#pragma GCC unroll 2
-      for (std::size_t g = 0; g < groups; ++g) x[g][To + (k + to) % 4] = x[g][To + (k + to) % 4] + x[g][By + (k + by) % 4];
+      for (std::size_t k = Quarter; k < Quarter + Quarters; ++k)
 #pragma GCC unroll 4
-    for (std::size_t k = 0; k < 4; ++k)
-#pragma GCC unroll 2
-      for (std::size_t g = 0; g < groups; ++g)
-        x[g][Turned + (k + turned) % 4] = x[g][Turned + (k + turned) % 4] ^ x[g][To + (k + to) % 4];
+        for (std::size_t g = Group; g < Group + Groups; ++g)
+          x[g][To + (k + to) % 4] = x[g][To + (k + to) % 4] + x[g][By + (k + by) % 4];
 #pragma GCC unroll 4
-    for (std::size_t k = 0; k < 4; ++k)
-#pragma GCC unroll 2
-      for (std::size_t g = 0; g < groups; ++g) turn<Bits>(x[g][Turned + (k + turned) % 4]);
+      for (std::size_t k = Quarter; k < Quarter + Quarters; ++k)
+#pragma GCC unroll 4
+        for (std::size_t g = Group; g < Group + Groups; ++g)
+          x[g][Turned + (k + turned) % 4] = x[g][Turned + (k + turned) % 4] ^ x[g][To + (k + to) % 4];
+#pragma GCC unroll 4
+      for (std::size_t k = Quarter; k < Quarter + Quarters; ++k)
+#pragma GCC unroll 4
+        for (std::size_t g = Group; g < Group + Groups; ++g) turn<Bits>(x[g][Turned + (k + turned) % 4]);
+    }
+    FEDAGG_TARGET FEDAGG_INLINE static void run(state& x) noexcept {
+      step<0, 4, 12, 16>(x);
+      step<8, 12, 4, 12>(x);
+      step<0, 4, 12, 8>(x);
+      step<8, 12, 4, 7>(x);
+    }
+  };
+  template <bool Diagonal, std::size_t... G>
+  FEDAGG_TARGET FEDAGG_INLINE static void each(state& x, std::index_sequence<G...>) noexcept {
+    ((part<Diagonal, G, 1, 0, 2>::run(x), part<Diagonal, G, 1, 2, 2>::run(x)), ...);
   }
   template <bool Diagonal>
   FEDAGG_TARGET FEDAGG_INLINE static void round(state& x) noexcept {
-    step<0, 4, 12, 16, Diagonal>(x);
-    step<8, 12, 4, 12, Diagonal>(x);
-    step<0, 4, 12, 8, Diagonal>(x);
-    step<8, 12, 4, 7, Diagonal>(x);
-  }
-  FEDAGG_TARGET FEDAGG_INLINE static void quarter(words& a, words& b, words& c, words& d) noexcept {
-    a = a + b, d = d ^ a, turn<16>(d);
-    c = c + d, b = b ^ c, turn<12>(b);
-    a = a + b, d = d ^ a, turn<8>(d);
-    c = c + d, b = b ^ c, turn<7>(b);
+    if constexpr (many_registers)
+      part<Diagonal, 0, groups, 0, 4>::run(x);
+    else
+      each<Diagonal>(x, std::make_index_sequence<groups>());
   }
 
   /// The blocks' numbers of group g.
@@ -145,20 +172,21 @@ private:
   /// x[g][k], lane l: word k of block `block` + g lanes + l.
   FEDAGG_TARGET FEDAGG_INLINE static void tile(const chacha_key& key, std::uint32_t block, state& x) noexcept {
     words number[groups];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (std::size_t g = 0; g < groups; ++g) {
       numbers(block, g, number[g]);
 #pragma GCC unroll 16
       for (std::size_t k = 0; k < 16; ++k) x[g][k] = s::template fill<std::uint32_t, lanes>(key.ahead[k]);
       x[g][12] = number[g];
     }
-    for (std::size_t g = 0; g < groups; ++g) quarter(x[g][0], x[g][4], x[g][8], x[g][12]);
+    // The other columns' first round is the same in all blocks: it has been done.
+    part<false, 0, groups, 0, 1>::run(x);
     round<true>(x);
     for (int pair = 1; pair < 10; ++pair) {
       round<false>(x);
       round<true>(x);
     }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (std::size_t g = 0; g < groups; ++g) {
 #pragma GCC unroll 16
       for (std::size_t k = 0; k < 16; ++k)
@@ -167,23 +195,52 @@ private:
     }
   }
 
-  template <class Word, bool Subtract>
-  FEDAGG_TARGET FEDAGG_INLINE static void accumulate(const chacha_key& key, std::uint32_t block, state& sum) noexcept {
-    using lanes_of_words = vec<Word, s::bytes / sizeof(Word)>;
-    state x;
-    tile(key, block, x);
-    if constexpr (sizeof(Word) == 8) interleave(x); // now halves of a word are side by side
-#pragma GCC unroll 2
+  template <class Word>
+  using lanes_of = vec<Word, s::bytes / sizeof(Word)>;
+  /// a + b, words of one size side by side.
+  template <class Word>
+  FEDAGG_TARGET FEDAGG_INLINE static words sum_of(const words& a, const words& b) noexcept {
+    return s::template bits<words>(
+        lanes_of<Word>(s::template bits<lanes_of<Word>>(a) + s::template bits<lanes_of<Word>>(b)));
+  }
+  /// What the branches for words of each size have in common is not loaded before them: there are no registers for it.
+  FEDAGG_TARGET FEDAGG_INLINE static void apart() noexcept {
+#if FEDAGG_VECTORS
+    asm volatile("" : : : "memory");
+#endif
+  }
+  template <class Word>
+  FEDAGG_TARGET FEDAGG_INLINE static void plus(state& sum, const state& x) noexcept {
+    apart();
+#pragma GCC unroll 4
+    for (std::size_t g = 0; g < groups; ++g)
+#pragma GCC unroll 16
+      for (std::size_t k = 0; k < 16; ++k) sum[g][k] = sum_of<Word>(sum[g][k], x[g][k]);
+  }
+  template <class Word>
+  FEDAGG_TARGET FEDAGG_INLINE static void plus_stored(std::uint8_t* out, const state& x) noexcept {
+    apart();
+#pragma GCC unroll 4
     for (std::size_t g = 0; g < groups; ++g)
 #pragma GCC unroll 16
       for (std::size_t k = 0; k < 16; ++k) {
-        const auto mask = s::template bits<lanes_of_words>(x[g][k]), old = s::template bits<lanes_of_words>(sum[g][k]);
-        sum[g][k] = s::template bits<words>(Subtract ? old - mask : old + mask);
+        std::uint8_t* place = out + (g * 16 + k) * sizeof(words);
+        s::store(place, sum_of<Word>(s::template load<words>(place), x[g][line(k)]));
       }
   }
+  FEDAGG_TARGET static inline void negate(state& sum, std::size_t word) noexcept {
+    for (auto& group : sum)
+      for (words& x : group)
+        x = word == 2 ? minus<std::uint16_t>(x) : word == 4 ? minus<std::uint32_t>(x) : minus<std::uint64_t>(x);
+  }
+  template <class Word>
+  FEDAGG_TARGET FEDAGG_INLINE static words minus(const words& x) noexcept {
+    const auto zero = s::template fill<Word, s::bytes / sizeof(Word)>(0);
+    return s::template bits<words>(lanes_of<Word>(zero - s::template bits<lanes_of<Word>>(x)));
+  }
 
-  // Blocks that lie across the lanes are turned in three steps: what is within 16 bytes, in pairs of words and of pairs,
-  // and then the sixteens.
+  // Blocks that lie across the lanes are turned in three steps: what is within 16 bytes, in pairs of words and of
+  // pairs, and then the sixteens.
 
   /// Which lane of (a, b) lane i of the result is: within 16 bytes, lanes of a and b take turns.
   template <class T, bool Second>
@@ -229,14 +286,15 @@ private:
 
   FEDAGG_TARGET FEDAGG_INLINE static void interleave(state& x) noexcept {
     using T = std::uint32_t;
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (std::size_t g = 0; g < groups; ++g)
 #pragma GCC unroll 8
-      for (std::size_t k = 0; k < 16; k += 2) exchange<words, alternate<T, false>, alternate<T, true>>(x[g][k], x[g][k + 1]);
+      for (std::size_t k = 0; k < 16; k += 2)
+        exchange<words, alternate<T, false>, alternate<T, true>>(x[g][k], x[g][k + 1]);
   }
   FEDAGG_TARGET FEDAGG_INLINE static void lines(state& x) noexcept {
     using T = std::uint64_t;
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (std::size_t g = 0; g < groups; ++g) {
 #pragma GCC unroll 8
       for (std::size_t k = 0; k < 8; ++k) {

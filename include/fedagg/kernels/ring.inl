@@ -17,26 +17,34 @@ struct ring_kernel<FEDAGG_ISA> {
   using wide_u32 = vec<std::uint32_t, wide>;
   using pair_u32 = vec<std::uint32_t, step>;
 
-  /// out[0..count) = residues of x, of 16 or 32 bits for a limit below 2^63, else of 64 bits for one below 2^95. Returns
-  /// how many values were clipped. x is finite.
+  /// An element's bits as a word.
+  template <class T>
+  using word_of = std::make_unsigned_t<typename integer_of<sizeof(T)>::type>;
+
+  /// out[0..count) = residues of x, of 16 or 32 bits for a limit below 2^63, of 64 bits for one below 2^95. Returns how
+  /// many values were clipped. x is finite.
   template <class T, class W>
   FEDAGG_TARGET FEDAGG_NOINLINE static std::size_t encode(const T* x, const ring_scaling& how,
                                                           const std::uint32_t* random, std::size_t count,
                                                           W* out) noexcept {
-    const ring_scaling own = how;
-    auto seen = s::template fill<std::uint64_t, wide>(0);
-    const std::size_t whole = count - count % step;
-    for (std::size_t j = 0; j < whole; j += step) block(x + j, own, random + j, out + j, seen);
-    if (whole < count) {
-      T rest[step] = {};
-      std::uint32_t bits[step] = {};
-      W words[step];
-      std::memcpy(rest, x + whole, (count - whole) * sizeof(T));
-      std::memcpy(bits, random + whole, (count - whole) * sizeof bits[0]);
-      block(static_cast<const T*>(rest), own, bits, words, seen);
-      std::memcpy(out + whole, words, (count - whole) * sizeof(W));
-    }
-    return s::any(seen) ? clipped(x, own, count) : 0;
+    clipping<T> found{s::template fill<std::uint64_t, wide>(0)};
+    every_block(x, how, random, count, out, found);
+    std::size_t all = 0;
+    for (std::size_t i = 0; i < wide; ++i) all += static_cast<std::size_t>(found.count[i]);
+    return all;
+  }
+
+  /// The same where no value needs to be clipped, for a limit below 2^83. False, and what is written means nothing, if a
+  /// magnitude is above the number whose bits are `most`, NaN or Inf.
+  template <class T, class W>
+  FEDAGG_TARGET FEDAGG_NOINLINE static bool encode_inside(const T* x, const ring_scaling& how, word_of<T> most,
+                                                          const std::uint32_t* random, std::size_t count,
+                                                          W* out) noexcept {
+    using word = word_of<T>;
+    constexpr auto magnitude = static_cast<word>(static_cast<word>(~word{0}) >> 1);
+    looking<T> found{s::template fill<word, looking<T>::lanes>(0), magnitude, static_cast<word>(magnitude - most)};
+    every_block(x, how, random, count, out, found);
+    return !s::any(found.seen & static_cast<word>(~magnitude));
   }
 
   /// out = residues modulo 2^bits, as signed numbers, over a divisor; floats and shorter types by its reciprocal, which
@@ -126,24 +134,71 @@ private:
   static constexpr double ones = 0x1.8p+52, upper = 0x1.8p+84, top = 0x1.8p+116;
   static constexpr std::uint32_t ones_high = 0x43380000;
 
+  /// Clips, and counts what it clipped.
   template <class T>
-  FEDAGG_TARGET static inline wide_f64 scaled(const T* x, const ring_scaling& how, wide_u64& seen) noexcept {
-    FEDAGG_FP_IN_ORDER
-    const auto limit = s::template fill<double, wide>(how.limit), lowest = s::template fill<double, wide>(-how.limit);
-    const wide_f64 z = FEDAGG_FP_KEEP(c::load_wide(x) * how.factor);
-    const wide_f64 below = s::pick(z < limit, z, limit);
-    const wide_f64 inside = s::pick(below > lowest, below, lowest);
-    seen = seen | (s::template bits<wide_u64>(z) ^ s::template bits<wide_u64>(inside));
-    return inside;
+  struct clipping {
+    static constexpr bool far = true;
+    wide_u64 count;
+
+    FEDAGG_TARGET inline void look(const T*) noexcept {}
+    FEDAGG_TARGET inline void clip(wide_f64& z, double most) noexcept {
+      const auto limit = s::template fill<double, wide>(most), lowest = s::template fill<double, wide>(-most);
+      const wide_f64 below = s::pick(z < limit, z, limit);
+      const wide_f64 inside = s::pick(below > lowest, below, lowest);
+      count = count - s::template bits<wide_u64>(z != inside); // a mask is all ones, -1
+      z = inside;
+    }
+  };
+
+  /// Looks at the magnitudes: one that is above carries into the sign.
+  template <class T>
+  struct looking {
+    static constexpr bool far = false;
+    static constexpr std::size_t lanes = sizeof(T) == 8 ? wide : step;
+    using words = vec<word_of<T>, lanes>;
+    words seen;
+    word_of<T> magnitude, room;
+
+    FEDAGG_TARGET inline void look(const T* x) noexcept {
+      for (std::size_t k = 0; k < step; k += lanes)
+        seen = seen | ((s::template load<words>(x + k) & magnitude) + room);
+    }
+    FEDAGG_TARGET inline void clip(wide_f64&, double) noexcept {}
+  };
+
+  template <class T, class W, class Found>
+  FEDAGG_TARGET static inline void every_block(const T* x, const ring_scaling& how, const std::uint32_t* random,
+                                               std::size_t count, W* out, Found& found) noexcept {
+    const ring_scaling own = how;
+    Found here = found;
+    const std::size_t whole = count - count % step;
+    for (std::size_t j = 0; j < whole; j += step) {
+      FEDAGG_PREFETCH(x + j + 1024 / sizeof(T));
+      block(x + j, own, random + j, out + j, here);
+    }
+    if (whole < count) {
+      T rest[step] = {};
+      std::uint32_t bits[step] = {};
+      W words[step];
+      std::memcpy(rest, x + whole, (count - whole) * sizeof(T));
+      std::memcpy(bits, random + whole, (count - whole) * sizeof bits[0]);
+      block(static_cast<const T*>(rest), own, bits, words, here);
+      std::memcpy(out + whole, words, (count - whole) * sizeof(W));
+    }
+    found = here;
   }
 
-  template <class T, class W>
+  template <class T, class W, class Found>
   FEDAGG_TARGET static inline void block(const T* x, const ring_scaling& how, const std::uint32_t* random, W* out,
-                                         wide_u64& seen) noexcept {
-    const wide_f64 a = scaled(x, how, seen), b = scaled(x + wide, how, seen);
+                                         Found& found) noexcept {
+    FEDAGG_FP_IN_ORDER
+    found.look(x);
+    wide_f64 a = FEDAGG_FP_KEEP(c::load_wide(x) * how.factor), b = FEDAGG_FP_KEEP(c::load_wide(x + wide) * how.factor);
+    found.clip(a, how.limit);
+    found.clip(b, how.limit);
     if constexpr (sizeof(W) == 8) {
-      s::store(out, whole(a, random));
-      s::store(out + wide, whole(b, random + wide));
+      s::store(out, whole<Found::far>(a, random));
+      s::store(out + wide, whole<Found::far>(b, random + wide));
     } else {
       const pair_u32 words = residues(a, b, random);
       if constexpr (sizeof(W) == 4)
@@ -186,15 +241,20 @@ private:
     low = s::template bits<wide_u64>(FEDAGG_FP_KEEP(rest + ones)) + long_words(random);
   }
 
+  /// Of 64 bits; a z below 2^83 unless Far.
+  template <bool Far>
   FEDAGG_TARGET static inline wide_u64 whole(const wide_f64& z, const std::uint32_t* random) noexcept {
     FEDAGG_FP_IN_ORDER
-    constexpr std::uint64_t half = std::uint64_t{1} << 51;
-    const wide_f64 lifted = FEDAGG_FP_KEEP(z + top);
-    const wide_f64 rest = FEDAGG_FP_KEEP(z - FEDAGG_FP_KEEP(lifted - top));
+    constexpr std::uint64_t mantissa = (std::uint64_t{1} << 52) - 1, half = std::uint64_t{1} << 51;
     wide_u64 high, low;
-    split(rest, random, high, low);
-    constexpr std::uint64_t mantissa = (std::uint64_t{1} << 52) - 1;
-    return (s::template bits<wide_u64>(lifted) << 32) + ((high & mantissa) - half) + ((low >> 32) - std::uint64_t{ones_high});
+    if constexpr (!Far) {
+      split(z, random, high, low);
+      return ((high & mantissa) + (low >> 32)) - (half + ones_high);
+    } else {
+      const wide_f64 lifted = FEDAGG_FP_KEEP(z + top);
+      split(FEDAGG_FP_KEEP(z - FEDAGG_FP_KEEP(lifted - top)), random, high, low);
+      return (s::template bits<wide_u64>(lifted) << 32) + ((high & mantissa) + (low >> 32)) - (half + ones_high);
+    }
   }
 
   FEDAGG_TARGET static inline wide_u64 long_words(const std::uint32_t* p) noexcept {
@@ -229,22 +289,6 @@ private:
   }
   FEDAGG_TARGET static inline pair_u32 odd_words(const wide_u64& a, const wide_u64& b) noexcept {
     return every_other<true>(a, b);
-  }
-
-  template <class T>
-  FEDAGG_TARGET FEDAGG_COLD static std::size_t clipped(const T* x, const ring_scaling& how,
-                                                       std::size_t count) noexcept {
-    FEDAGG_FP_IN_ORDER
-    std::size_t found = 0;
-    for (std::size_t j = 0; j < count; j += wide) {
-      const std::size_t lanes = count - j < wide ? count - j : wide;
-      T rest[wide] = {};
-      std::memcpy(rest, x + j, lanes * sizeof(T));
-      const wide_f64 z = FEDAGG_FP_KEEP(c::load_wide(rest) * how.factor);
-      const auto beyond = (z > s::template fill<double, wide>(how.limit)) | (z < s::template fill<double, wide>(-how.limit));
-      for (std::size_t i = 0; i < wide; ++i) found += beyond[i] != 0;
-    }
-    return found;
   }
 
   // A residue's last bits, as a signed number: exact but for more than 53 bits, which are rounded once.

@@ -139,8 +139,8 @@ public:
     return word;
   }
 
-  /// A number below `bound`, every one as likely as the others; 0 for a bound of 0. How many numbers are drawn depends on
-  /// what is drawn, but says nothing about the number returned.
+  /// A number below `bound`, every one as likely as the others; 0 for a bound of 0. How many numbers are drawn depends
+  /// on what is drawn, but says nothing about the number returned.
   std::uint64_t below(std::uint64_t bound) noexcept {
     if (bound == 0) return 0;
     // What is left of 2^64 after whole multiples of the bound is drawn again.
@@ -149,15 +149,16 @@ public:
       if (const std::uint64_t r = (*this)(); r >= rest) return r % bound;
   }
 
-  /// A random order of 0 .. size - 1, every one as likely as the others (but for the key's 2^256): for i = size - 1 down
-  /// to 1, exchange i with below(i + 1).
+  /// A random order of 0 .. size - 1, every one as likely as the others (but for the key's 2^256): for i = size - 1
+  /// down to 1, exchange i with below(i + 1).
   void permutation(std::span<std::uint32_t> order) noexcept {
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::uint32_t>(i);
     for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[static_cast<std::size_t>(below(i))]);
   }
 
 private:
-  static_assert(std::endian::native == std::endian::little, "the stream's words are little-endian, and so is the machine");
+  static_assert(std::endian::native == std::endian::little,
+                "the stream's words are little-endian, and so is the machine");
   static constexpr std::size_t buffer_bytes = 2048;
 
   template <class Word>

@@ -11,13 +11,16 @@
 
 namespace fedagg::inline FEDAGG_ABI {
 
-/// What a round has to withstand: n clients, of whom at most `colluding` pool what they know with the server and at most
-/// `dropouts` leave. Both sets are chosen before the graph is drawn; they may overlap.
+/// What a round has to withstand: n clients, of whom at most `colluding` pool what they know with the server and at
+/// most `dropouts` leave. Both sets are chosen before the graph is drawn; they may overlap.
 struct graph_setting {
   std::uint32_t clients = 0;
   std::uint32_t colluding = 0;
   std::uint32_t dropouts = 0;
   threat_model model = threat_model::malicious;
+  /// The server knows the graph when it says who has left, and says what it likes. Then every client must refuse to
+  /// open shares for survivors that `mask_graph::supports` does not hold for. The degree is about a tenth larger.
+  bool adaptive_dropouts = false;
 };
 
 /// How many neighbours a client has, and how many shares reconstruct a secret.
@@ -28,8 +31,8 @@ struct graph_parameters {
 
 /// Base-2 logarithms of upper bounds of two probabilities over the draw of the graph; `never` where it cannot happen.
 struct graph_risk {
-  /// Some client has so many colluding neighbours that its secrets are theirs, or the honest clients that stay fall apart,
-  /// so that the sums of parts of them come out. A promise where it is at most -40.
+  /// Some client has so many colluding neighbours that its secrets are theirs, or the honest clients that stay fall
+  /// apart, so that the sums of parts of them come out. A promise where it is at most -40.
   double disclosure = 0;
   /// Some client has fewer live neighbours than the threshold, so that the round fails. At most -20.
   double failure = 0;
@@ -41,8 +44,8 @@ inline constexpr std::uint32_t max_graph_clients = std::uint32_t{1} << 20;
 
 namespace detail {
 
-/// Base-2 logarithms of probabilities in units of 2^-34, in integer arithmetic: the same on every machine and whatever the
-/// build's flags, off by less than `slack` after a sum of ten.
+/// Base-2 logarithms of probabilities in units of 2^-34, in integer arithmetic: the same on every machine and whatever
+/// the build's flags, off by less than `slack` after a sum of ten.
 struct log_probability {
   static constexpr int point = 34;
   static constexpr std::int64_t one = std::int64_t{1} << point, never = INT64_MIN / 2, slack = one >> 24;
@@ -72,8 +75,8 @@ struct log_probability {
     return factorial(n) - factorial(k) - factorial(n - k);
   }
 
-  /// At least P(X >= t) where X of `draws` ones out of `all` things are among the `marked`: its first term, times the sum of
-  /// the others relative to it, of which those behind the 64th are bounded by a geometric series.
+  /// At least P(X >= t) where X of `draws` ones out of `all` things are among the `marked`: its first term, times the
+  /// sum of the others relative to it, of which those behind the 64th are bounded by a geometric series.
   static constexpr std::int64_t tail(std::uint64_t all, std::uint64_t marked, std::uint64_t draws,
                                      std::uint64_t t) noexcept {
     const std::uint64_t most = marked < draws ? marked : draws, rest = all - marked;
@@ -121,10 +124,12 @@ struct log_probability {
 struct harary_risk {
   using real = log_probability;
   std::uint64_t n, colluding, dropouts;
-  bool half; ///< the server may ask half of the holders for one secret of a client and half for the other
+  bool half;     ///< the server may ask half of the holders for one secret of a client and half for the other
+  bool adaptive; ///< and choose who leaves
 
   explicit constexpr harary_risk(const graph_setting& s) noexcept
-      : n(s.clients), colluding(s.colluding), dropouts(s.dropouts), half(s.model != threat_model::curious) {}
+      : n(s.clients), colluding(s.colluding), dropouts(s.dropouts), half(s.model != threat_model::curious),
+        adaptive(s.adaptive_dropouts) {}
 
   /// Two survivors, each followed by k / 2 bad clients: n (n - k - 1) / 2 pairs of places.
   constexpr std::int64_t apart(std::uint64_t k) const noexcept {
@@ -136,6 +141,13 @@ struct harary_risk {
                            real::choose(n, bad) + real::slack;
     return p < 0 ? p : 0;
   }
+  /// Two runs of k / 2 places with `count` colluding clients or more in each.
+  constexpr std::int64_t split(std::uint64_t k, std::uint64_t count) const noexcept {
+    const std::int64_t one = real::tail(n, colluding, k / 2, count);
+    if (one == real::never) return one;
+    const std::int64_t p = real::log(n) + real::log(n - 1) - real::one + 2 * one + 4;
+    return p < 0 ? p : 0;
+  }
   /// Some client with `count` colluding neighbours or more.
   constexpr std::int64_t surrounded(std::uint64_t k, std::uint64_t count) const noexcept {
     return some(real::tail(n, colluding, k, count));
@@ -145,8 +157,8 @@ struct harary_risk {
     return some(real::tail(n, dropouts, k, count));
   }
   constexpr std::int64_t disclosure(std::uint64_t k, std::uint64_t t) const noexcept {
-    if (half && 2 * t <= k) return 0;
-    return real::either(apart(k), surrounded(k, half ? 2 * t - k : t));
+    if ((half || adaptive) && 2 * t <= k) return 0;
+    return real::either(adaptive ? split(k, t - k / 2) : apart(k), surrounded(k, half ? 2 * t - k : t));
   }
   constexpr std::int64_t failure(std::uint64_t k, std::uint64_t t) const noexcept { return deserted(k, k - t + 1); }
 
@@ -163,8 +175,10 @@ template <class F>
 constexpr std::uint64_t least(std::uint64_t low, std::uint64_t high, const F& enough) noexcept {
   while (low < high) {
     const std::uint64_t middle = low + (high - low) / 2;
-    if (enough(middle)) high = middle;
-    else low = middle + 1;
+    if (enough(middle))
+      high = middle;
+    else
+      low = middle + 1;
   }
   return low;
 }
@@ -174,13 +188,13 @@ inline constexpr std::int64_t allowed_failure = -20 * log_probability::one;
 
 } // namespace detail
 
-/// Bounds of what can go wrong on the graph of a degree with a threshold: sound for at most as many colluding clients and
-/// dropouts as declared. `bad_parameter` for a degree that no `mask_graph` has, a threshold of 0 or above the number of
-/// holders, no client, or more than `max_graph_clients`. On the complete graph, where nothing is left to chance, each is
-/// `never` or 0 (certain).
+/// Bounds of what can go wrong on the graph of a degree with a threshold: sound for at most as many colluding clients
+/// and dropouts as declared. `bad_parameter` for a degree that no `mask_graph` has, a threshold of 0 or above the
+/// number of holders, no client, or more than `max_graph_clients`. On the complete graph, where nothing is left to
+/// chance, each is `never` or 0 (certain).
 [[nodiscard]] constexpr errc find_graph_risk(const graph_setting& setting, const graph_parameters& parameters,
                                              graph_risk& out) noexcept {
-  const auto [n, c, d, model] = setting;
+  const auto [n, c, d, model, adaptive] = setting;
   const auto [k, t] = parameters;
   if (n > max_graph_clients || !is_mask_degree(n, k) || t == 0) return errc::bad_parameter;
   if (k == n - 1) {
@@ -203,9 +217,9 @@ inline constexpr std::int64_t allowed_failure = -20 * log_probability::one;
   return errc::ok;
 }
 
-/// The conditions of a threat model on any graph: those of `check_complete` for a degree of n - 1; else the two bounds of
-/// `graph_risk`, of which disclosure must be at most 2^-40 and failure at most 2^-20, and a model other than `malicious`.
-/// `insecure_parameters`.
+/// The conditions of a threat model on any graph: those of `check_complete` for a degree of n - 1; else the two bounds
+/// of `graph_risk`, of which disclosure must be at most 2^-40 and failure at most 2^-20, and a model other than
+/// `malicious`. `insecure_parameters`.
 [[nodiscard]] constexpr errc check_graph(const graph_setting& setting, const graph_parameters& parameters) noexcept {
   graph_risk risk;
   if (find_graph_risk(setting, parameters, risk) != errc::ok) return errc::insecure_parameters;
@@ -213,48 +227,50 @@ inline constexpr std::int64_t allowed_failure = -20 * log_probability::one;
 }
 [[nodiscard]] constexpr errc check_graph(std::uint32_t clients, std::uint32_t degree, std::uint32_t threshold,
                                          std::uint32_t colluding, std::uint32_t dropouts, threat_model model) noexcept {
-  return check_graph(graph_setting{clients, colluding, dropouts, model}, graph_parameters{degree, threshold});
+  return check_graph(graph_setting{clients, colluding, dropouts, model, false}, graph_parameters{degree, threshold});
 }
 
-/// The smallest degree for which `check_graph` holds, and the smallest threshold for it: the cheapest graph that keeps the
-/// promise. The complete graph where no sparse one does, and always for the `malicious` model. `insecure_parameters` where
-/// none does; `bad_parameter` for no client or more than `max_graph_clients`. `out` is untouched where it fails.
+/// The smallest degree for which `check_graph` holds, and the smallest threshold for it: the cheapest graph that keeps
+/// the promise. The complete graph where no sparse one does, and always for the `malicious` model.
+/// `insecure_parameters` where none does; `bad_parameter` for no client or more than `max_graph_clients`. `out` is
+/// untouched where it fails.
 [[nodiscard]] constexpr errc try_find_graph(const graph_setting& setting, graph_parameters& out) noexcept {
-  const auto [n, c, d, model] = setting;
+  const auto [n, c, d, model, adaptive] = setting;
   if (n == 0 || n > max_graph_clients) return errc::bad_parameter;
   if (c >= n || d >= n) return errc::insecure_parameters;
   if (model != threat_model::malicious) {
-    const detail::harary_risk risk(setting);
-    const bool half = risk.half;
+    using namespace detail;
+    const harary_risk risk(setting);
     // From this degree on the survivors hold together.
-    std::uint64_t k = 2 * detail::least(1, n / 2, [&](std::uint64_t h) {
-                        return risk.apart(2 * h) <= detail::allowed_disclosure;
-                      });
-    std::uint64_t collude = 1, drop = 1; // that many are too few to matter, for some degree and thus for all larger ones
-    for (; k + 1 < n;) {
-      collude = detail::least(collude, k + 1, [&](std::uint64_t s) {
-        return risk.surrounded(k, s) <= detail::allowed_disclosure;
-      });
-      drop = detail::least(drop, k + 1, [&](std::uint64_t q) { return risk.deserted(k, q) <= detail::allowed_failure; });
-      const std::uint64_t high = k + 1 - drop;
-      std::uint64_t low = half ? (k + collude + 1) / 2 : collude;
-      if (low <= high) {
-        // The two causes of a disclosure together may ask for one more.
-        while (low <= high && risk.disclosure(k, low) > detail::allowed_disclosure) ++low;
-        if (low <= high) {
-          out = {static_cast<std::uint32_t>(k), static_cast<std::uint32_t>(low)};
-          return errc::ok;
-        }
-        k += 2;
-      } else {
-        // With two more neighbours the highest threshold grows by at most 2, the lowest by at least half of what k does
-        // where it takes half of it: so many degrees cannot do.
-        const std::uint64_t missing = low - high;
-        k += 2 * (half ? missing : (missing + 1) / 2);
+    std::uint64_t k = 2;
+    if (!adaptive) k = 2 * least(1, n / 2, [&](std::uint64_t h) { return risk.apart(2 * h) <= allowed_disclosure; });
+    // So many are too few to matter, one cause of a disclosure at a time; never fewer for a larger degree.
+    std::uint64_t around = 1, beside = 1, gone = 1;
+    while (k + 1 < n) {
+      around = least(around, k + 1, [&](std::uint64_t s) { return risk.surrounded(k, s) <= allowed_disclosure; });
+      gone = least(gone, k + 1, [&](std::uint64_t q) { return risk.deserted(k, q) <= allowed_failure; });
+      const std::uint64_t high = k + 1 - gone;
+      std::uint64_t low = risk.half ? (k + around + 1) / 2 : around;
+      if (adaptive) {
+        beside = least(beside, k / 2 + 1, [&](std::uint64_t s) { return risk.split(k, s) <= allowed_disclosure; });
+        if (low < k / 2 + beside) low = k / 2 + beside;
       }
+      if (low > high) {
+        // With two more neighbours the highest threshold grows by at most 2, the lowest not at all, or by at least 1
+        // where it goes by the half of them: so many degrees will not do.
+        k += 2 * (risk.half ? low - high : (low - high + 1) / 2);
+        continue;
+      }
+      low = least(low, high + 1, [&](std::uint64_t t) { return risk.disclosure(k, t) <= allowed_disclosure; });
+      if (low <= high) {
+        out = {static_cast<std::uint32_t>(k), static_cast<std::uint32_t>(low)};
+        return errc::ok;
+      }
+      k += 2;
     }
   }
-  const std::uint32_t t = model == threat_model::curious ? c + 1 : static_cast<std::uint32_t>((std::uint64_t{n} + c) / 2 + 1);
+  const std::uint32_t t =
+      model == threat_model::curious ? c + 1 : static_cast<std::uint32_t>((std::uint64_t{n} + c) / 2 + 1);
   if (check_complete(n, t, c, d, model) != errc::ok) return errc::insecure_parameters;
   out = {n - 1, t};
   return errc::ok;

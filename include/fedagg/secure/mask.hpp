@@ -60,6 +60,7 @@ private:
 ///
 /// Optional: add(keys, segment, offset, words) noexcept, which adds the words of all the keys' streams, or takes them
 /// off, in one go; for words of 16, 32 and 64 bits.
+// clang-format off
 template <class G>
 concept mask_generator = std::copyable<G> && requires(const G& g, const secret_key& key, std::uint64_t at, bytes_span out) {
   { G::name } -> std::convertible_to<const char*>;
@@ -73,6 +74,14 @@ concept fused_mask_generator = mask_generator<G> && requires(const G& g, std::sp
   { g.add(keys, at, at, std::span<std::uint32_t>()) } noexcept;
   { g.add(keys, at, at, std::span<std::uint64_t>()) } noexcept;
 };
+
+/// A vector of segments, such as `ring_vector`: `visit(k, f)` calls f with the words of segment k, as a span.
+template <class V>
+concept masked_vector = requires(V& v, std::size_t k) {
+  { v.size() } -> std::convertible_to<std::size_t>;
+  { v.visit(k, [](auto words) { return mask_segment(words); }) } -> std::same_as<mask_segment>;
+};
+// clang-format on
 
 } // namespace fedagg::inline FEDAGG_ABI
 
@@ -100,12 +109,12 @@ struct chacha20_masks {
     impl::chacha_key ready[most];
     while (!keys.empty()) {
       const std::size_t count = keys.size() < most ? keys.size() : most;
-      // What is added from the front, what is taken off from the back.
-      std::size_t added = 0, taken = count;
+      // What is taken off comes first.
+      std::size_t subtracted = 0, added = count;
       for (const mask_key& k : keys.first(count))
-        impl::prepare(ready[k.subtract ? --taken : added++], k.key.bytes(), nonce);
+        impl::prepare(ready[k.subtract ? subtracted++ : --added], k.key.bytes(), nonce);
       impl::on_active_isa([&](auto tag) {
-        impl::chacha_kernel<decltype(tag)>::add(ready, added, count - added, static_cast<std::uint32_t>(offset / 64),
+        impl::chacha_kernel<decltype(tag)>::add(ready, subtracted, count, static_cast<std::uint32_t>(offset / 64),
                                                 words.data(), words.size());
       });
       keys = keys.subspan(count);
@@ -116,17 +125,27 @@ struct chacha20_masks {
 
 namespace impl {
 
+/// The segments of a vector: their places are their indices.
+template <masked_vector V>
+struct vector_segments {
+  V& vector;
+  std::size_t size() const noexcept { return vector.size(); }
+  mask_segment operator[](std::size_t k) const noexcept {
+    return vector.visit(k, [&](auto words) { return mask_segment(words, k); });
+  }
+};
+
 /// Masks added to the words of several segments, in tasks.
-template <class G>
+template <class G, class Segments>
 class mask_pass {
 public:
-  mask_pass(const G& generator, std::span<const mask_segment> segments, std::span<const mask_key> keys) noexcept
+  mask_pass(const G& generator, const Segments& segments, std::span<const mask_key> keys) noexcept
       : generator_(generator), segments_(segments), keys_(keys) {}
 
   errc run(executor_ref executor) noexcept {
     std::size_t tasks = 0;
     for (std::size_t k = 0; k < segments_.size(); ++k) {
-      const mask_segment& s = segments_[k];
+      const mask_segment s = segments_[k];
       if (k != 0 && s.index() <= segments_[k - 1].index()) return errc::bad_parameter;
       if (s.size() > 0 && !s.data()) return errc::null_data;
       if (s.size() > std::uint64_t{G::segment_bytes} / s.word_bytes()) return errc::size_overflow;
@@ -157,7 +176,7 @@ private:
     std::size_t k = 0;
     for (; k < segments_.size() && index >= tasks_of(segments_[k]); ++k) index -= tasks_of(segments_[k]);
     if (k == segments_.size()) return;
-    const mask_segment& s = segments_[k];
+    const mask_segment s = segments_[k];
     const std::size_t words = task_words(s), begin = index * words, left = s.size() - begin;
     const std::size_t end = begin + (left < words ? left : words);
     s.word_bytes() == 2   ? over<std::uint16_t>(s, begin, end)
@@ -184,7 +203,8 @@ private:
     alignas(64) std::uint8_t bytes[8192];
     Word mask[sizeof bytes / sizeof(Word)];
     for (std::size_t at = 0; at < words.size(); at += sizeof bytes / sizeof(Word)) {
-      const std::size_t left = words.size() - at, count = left < sizeof bytes / sizeof(Word) ? left : sizeof bytes / sizeof(Word);
+      const std::size_t left = words.size() - at,
+                        count = left < sizeof bytes / sizeof(Word) ? left : sizeof bytes / sizeof(Word);
       for (const mask_key& k : keys_) {
         if (!generator_.keystream(k.key, segment, std::uint64_t{begin + at} * sizeof(Word),
                                   bytes_span(bytes, count * sizeof(Word)))) {
@@ -202,7 +222,7 @@ private:
   }
 
   const G& generator_;
-  std::span<const mask_segment> segments_;
+  const Segments& segments_;
   std::span<const mask_key> keys_;
   bool failed_ = false;
 };
@@ -219,7 +239,15 @@ private:
 template <mask_generator G>
 [[nodiscard]] errc add_masks(const G& generator, std::span<const mask_segment> segments, std::span<const mask_key> keys,
                              executor_ref executor = {}) noexcept {
-  return impl::mask_pass<G>(generator, segments, keys).run(executor);
+  return impl::mask_pass<G, std::span<const mask_segment>>(generator, segments, keys).run(executor);
+}
+
+/// The same for a vector's segments, whose places are their indices.
+template <mask_generator G, masked_vector V>
+[[nodiscard]] errc add_masks(const G& generator, V& vector, std::span<const mask_key> keys,
+                             executor_ref executor = {}) noexcept {
+  const impl::vector_segments<V> segments{vector};
+  return impl::mask_pass<G, impl::vector_segments<V>>(generator, segments, keys).run(executor);
 }
 
 /// The same for one segment.

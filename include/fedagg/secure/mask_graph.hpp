@@ -3,24 +3,23 @@
 #define FEDAGG_SECURE_MASK_GRAPH_HPP
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include <fedagg/core/error.hpp>
 #include <fedagg/core/list.hpp>
+#include <fedagg/secure/chacha20.hpp>
 #include <fedagg/secure/secret.hpp>
 #include <fedagg/secure/threat_model.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {
 
-/// Who masks with whom and holds whose shares (Bell et al. 2020, doi:10.1145/3372297.3417885): the complete graph, or the
-/// Harary graph H(n, k) on a random circle. There the clients 0 .. n - 1 sit in an order that is drawn from a seed, and the
-/// neighbours of each are the k / 2 on either side: everyone has k neighbours, and only 2 runs of k / 2 missing ones cut
-/// the graph. Who knows the seed knows the graph: nothing here is secret.
+/// Who masks with whom and holds whose shares (Bell et al. 2020, doi:10.1145/3372297.3417885): the complete graph, or
+/// the Harary graph H(n, k) on a random circle. There the clients 0 .. n - 1 sit in an order that is drawn from a seed,
+/// and the neighbours of each are the k / 2 on either side: everyone has k neighbours, and only 2 runs of k / 2 missing
+/// ones cut the graph. Who knows the seed knows the graph: nothing here is secret.
 ///
 /// The same graph for a seed on every machine. O(n) memory, whatever the degree; none on the complete graph.
 class mask_graph {
@@ -41,7 +40,7 @@ public:
       if (degree != clients - 1) {
         circle.resize(clients);
         place.resize(clients);
-        draw(seed, circle);
+        chacha20_stream(seed, stream_purpose::graph).permutation(circle);
         for (std::uint32_t p = 0; p < clients; ++p) place[circle[p]] = p;
       }
       circle_.swap(circle);
@@ -64,22 +63,39 @@ public:
     return apart <= degree_ / 2 || clients_ - apart <= degree_ / 2;
   }
 
-  /// The neighbours of a client, ascending, into `degree()` places; `bad_parameter` if there are not as many, or no such
-  /// client.
+  /// Whether every client for which `survives(client)` holds has at least `threshold` neighbours for which it holds; on
+  /// the complete graph, where a client holds a share of its own secrets, whether as many survive. An honest server's
+  /// survivors do, or it could not reconstruct. Those of another one do not if it has cut the graph: see
+  /// `graph_setting::adaptive_dropouts`. O(n) time.
+  template <class Survives>
+  bool supports(std::uint32_t threshold, const Survives& survives) const {
+    if (complete()) {
+      std::uint32_t count = 0;
+      for (std::uint32_t i = 0; i < clients_; ++i) count += survives(i) ? 1u : 0u;
+      return count == 0 || count >= threshold;
+    }
+    // Of the places from k / 2 before one to k / 2 behind it, itself included.
+    const std::uint32_t half = degree_ / 2;
+    std::uint32_t around = 0;
+    for (std::uint32_t p = clients_ - half; p < clients_ + half; ++p) around += survives(circle_[wrapped(p)]) ? 1u : 0u;
+    for (std::uint32_t p = 0; p < clients_; ++p) {
+      around += survives(circle_[wrapped(p + half)]) ? 1u : 0u;
+      if (survives(circle_[p]) && around - 1 < threshold) return false;
+      around -= survives(circle_[wrapped(p + clients_ - half)]) ? 1u : 0u;
+    }
+    return true;
+  }
+
+  /// The neighbours of a client, ascending, into `degree()` places; `bad_parameter` if there are not as many, or no
+  /// such client.
   [[nodiscard]] errc try_neighbours(std::uint32_t client, std::span<std::uint32_t> out) const noexcept {
     if (client >= clients_ || out.size() != degree_) return errc::bad_parameter;
     if (complete()) {
       for (std::uint32_t k = 0; k < degree_; ++k) out[k] = k < client ? k : k + 1;
       return errc::ok;
     }
-    std::uint32_t p = place_[client];
-    for (std::uint32_t k = 0; k < degree_; ++k) {
-      // The place before the first one on the left, then on to the right, past the client itself.
-      if (k == 0) p = p >= degree_ / 2 ? p - degree_ / 2 : p + clients_ - degree_ / 2;
-      else p = next(p);
-      if (k == degree_ / 2) p = next(p);
-      out[k] = circle_[p];
-    }
+    const std::uint32_t half = degree_ / 2, before = wrapped(place_[client] + clients_ - half);
+    for (std::uint32_t k = 0; k < degree_; ++k) out[k] = circle_[wrapped(before + k + (k < half ? 0 : 1))];
     std::sort(out.begin(), out.end());
     return errc::ok;
   }
@@ -91,51 +107,8 @@ public:
   }
 
 private:
-  std::uint32_t next(std::uint32_t place) const noexcept { return place + 1 < clients_ ? place + 1 : 0; }
-
-  // ChaCha20 with the seed for a key and the purpose "grap" for a nonce.
-  struct stream {
-    std::uint32_t key[8], number = 0, at = 16, block[16] = {};
-
-    std::uint32_t word() noexcept {
-      if (at == 16) {
-        std::uint32_t state[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
-        for (int k = 0; k < 8; ++k) state[4 + k] = key[k];
-        state[12] = number++;
-        state[13] = 0x70617267;
-        for (int k = 0; k < 16; ++k) block[k] = state[k];
-        for (int round = 0; round < 10; ++round) {
-          for (int k = 0; k < 4; ++k) quarter(k, 4 + k, 8 + k, 12 + k);
-          for (int k = 0; k < 4; ++k) quarter(k, 4 + (k + 1) % 4, 8 + (k + 2) % 4, 12 + (k + 3) % 4);
-        }
-        for (int k = 0; k < 16; ++k) block[k] += state[k];
-        at = 0;
-      }
-      return block[at++];
-    }
-    void quarter(int a, int b, int c, int d) noexcept {
-      std::uint32_t* const x = block;
-      x[a] += x[b], x[d] = std::rotl(x[d] ^ x[a], 16);
-      x[c] += x[d], x[b] = std::rotl(x[b] ^ x[c], 12);
-      x[a] += x[b], x[d] = std::rotl(x[d] ^ x[a], 8);
-      x[c] += x[d], x[b] = std::rotl(x[b] ^ x[c], 7);
-    }
-    std::uint64_t below(std::uint64_t bound) noexcept {
-      const std::uint64_t rest = (0 - bound) % bound;
-      for (;;) {
-        const std::uint64_t low = word(), r = std::uint64_t{word()} << 32 | low;
-        if (r >= rest) return r % bound;
-      }
-    }
-  };
-  static void draw(const digest& seed, std::span<std::uint32_t> circle) noexcept {
-    stream random;
-    for (std::size_t k = 0; k < 8; ++k)
-      random.key[k] = std::uint32_t{seed[4 * k]} | std::uint32_t{seed[4 * k + 1]} << 8 |
-                      std::uint32_t{seed[4 * k + 2]} << 16 | std::uint32_t{seed[4 * k + 3]} << 24;
-    for (std::size_t i = 0; i < circle.size(); ++i) circle[i] = static_cast<std::uint32_t>(i);
-    for (std::size_t i = circle.size(); i > 1; --i) std::swap(circle[i - 1], circle[random.below(i)]);
-  }
+  /// Of a place below 2n, the same on the circle.
+  std::uint32_t wrapped(std::uint32_t place) const noexcept { return place < clients_ ? place : place - clients_; }
 
   std::uint32_t clients_ = 0, degree_ = 0;
   detail::list<std::uint32_t> circle_; ///< who sits at a place

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <new>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <fedagg/core/error.hpp>

@@ -46,10 +46,12 @@ public:
   }
 
   /// Goes on from a sealed state. `output()` are the bytes that were ready to be sent when it was saved: send them
-  /// again. `state_mismatch` if it was sealed under another key, in another round, by another client, or is damaged.
+  /// again. `state_mismatch` if it was sealed under another key, in another round, by another client, or is damaged;
+  /// `bad_parameter` without `keep`.
   /// **Only the latest state may be restored**: an older one makes a client answer twice, which opens its input.
   [[nodiscard]] errc try_restore(const secure_setup& setup, const signing_key& identity, bytes_view sealed) noexcept {
     return impl::no_throw([&] {
+      if (!keep_) return errc::bad_parameter;
       secure_client next(suite_);
       if (const errc rc = next.adopt(setup, identity); rc != errc::ok) return rc;
       next.keep(state_key_, keep_);
@@ -107,7 +109,7 @@ private:
     self_ = 0;
     while (self_ < setup.clients() && setup.roster[self_] != own) ++self_;
     if (self_ == setup.clients()) return errc::unknown_client;
-    setup_hash_ = setup.template hash<S>();
+    setup_hash_ = setup.template hash<S, G>();
     return errc::ok;
   }
 
@@ -183,6 +185,7 @@ private:
     c.mask_key = s_.mask_key;
     c.seed = s_.seed;
     c.context = s_.context;
+    c.graph_seed = s_.graph_seed;
     c.own_share = s_.own_share;
     c.neighbours = s_.neighbours;
     c.directory = s_.directory;

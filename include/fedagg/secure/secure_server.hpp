@@ -30,7 +30,7 @@ public:
   [[nodiscard]] errc try_begin(const secure_setup& setup) noexcept {
     return impl::no_throw([&] {
       secure_server next(book_.suite());
-      if (const errc rc = next.book_.begin(setup); rc != errc::ok) return rc;
+      if (const errc rc = next.book_.begin(setup, setup.template hash<S, G>()); rc != errc::ok) return rc;
       if (const errc rc = next.sum_.try_reset(setup.layout); rc != errc::ok) return rc;
       next.answered_ = client_set(setup.clients());
       next.culprit_ = setup.clients();
@@ -152,6 +152,7 @@ private:
     if (stage_ < server_stage::keys || stage_ > server_stage::openings) return errc::wrong_stage;
     if (answered_.size() < (stage_ == server_stage::consents ? setup.quorum() : setup.least()))
       return errc::round_incomplete;
+    if (stage_ == server_stage::inputs && !book_.supports(answered_)) return errc::round_incomplete;
     client_set nobody(clients());
     book_.close(stage_, answered_);
     answered_ = std::move(nobody);

@@ -9,6 +9,7 @@
 
 #include <fedagg/core/errc.hpp>
 #include <fedagg/secure/graph_parameters.hpp>
+#include <fedagg/secure/mask.hpp>
 #include <fedagg/secure/protocol/transcript.hpp>
 #include <fedagg/secure/ring_vector.hpp>
 #include <fedagg/secure/threat_model.hpp>
@@ -30,6 +31,25 @@ struct secure_parameters {
   /// Inputs below which no sum is opened; 0 for colluding + 2, below which no other number may be.
   std::uint32_t minimum_inputs = 0;
 };
+
+namespace impl {
+
+/// A server that is honest only until the graph is fixed also says who leaves.
+constexpr graph_setting graph_of(std::uint32_t clients, const secure_parameters& p) noexcept {
+  return {clients, p.colluding, p.dropouts, p.model, p.model != threat_model::curious};
+}
+
+} // namespace impl
+
+/// Sets degree and threshold to the cheapest that keep what the other parameters promise: a sparse graph where one does,
+/// but in the `malicious` model. `insecure_parameters` where none does, `bad_parameter` for no clients or too many;
+/// unchanged then.
+[[nodiscard]] constexpr errc try_choose_graph(std::uint32_t clients, secure_parameters& p) noexcept {
+  graph_parameters found;
+  const errc rc = try_find_graph(impl::graph_of(clients, p), found);
+  if (rc == errc::ok) p.degree = found.degree, p.threshold = found.threshold;
+  return rc;
+}
 
 /// What all parties of one round agreed on beforehand, by other means than the server.
 struct secure_setup {
@@ -91,7 +111,7 @@ struct secure_setup {
     if (minimum_inputs() < p.colluding + 2) return errc::insecure_parameters;
     if (least() > n - p.dropouts) return errc::insecure_parameters;
     const errc rc = complete() ? check_complete(n, threshold(), p.colluding, p.dropouts, p.model)
-                               : check_graph(n, p.degree, threshold(), p.colluding, p.dropouts, p.model);
+                               : check_graph(impl::graph_of(n, p), {p.degree, threshold()});
     if (rc != errc::ok) return rc;
     return impl::no_throw([&] {
       std::vector<public_key> sorted = roster;
@@ -100,12 +120,12 @@ struct secure_setup {
     });
   }
 
-  /// The name of this setup, different for any other.
-  template <crypto_suite S>
+  /// The name of this setup with these primitives and masks, different for any other.
+  template <crypto_suite S, mask_generator G = chacha20_masks>
   digest hash() const noexcept {
     const secure_parameters& p = parameters;
     transcript<S> h("fedagg secure aggregation 1 setup");
-    h.bytes(transcript<S>::text(S::name));
+    h.bytes(transcript<S>::text(S::name)).bytes(transcript<S>::text(G::name));
     h.number(static_cast<std::uint64_t>(p.model)).number(p.colluding).number(p.dropouts).number(threshold());
     h.number(degree()).number(minimum_inputs()).bytes(session).number(round);
     h.number(roster.size());

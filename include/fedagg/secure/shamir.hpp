@@ -13,12 +13,12 @@
 #include <fedagg/secure/secret.hpp>
 
 /// Shamir's secret sharing (Shamir 1979, doi:10.1145/359168.359176) over the field of 2^31 + 11 elements, as Google's
-/// SecAgg cuts it. A 32-byte secret is a big-endian number of 256 bits in 9 limbs of 31 bits, the most significant first
-/// (it has 8 bits); each limb is the constant term of a random polynomial of degree t - 1, and a share is the 9 values at
-/// the holder's x, in 4 bytes each, big-endian.
+/// SecAgg cuts it. A 32-byte secret is a big-endian number of 256 bits in 9 limbs of 31 bits, the most significant
+/// first (it has 8 bits); each limb is the constant term of a random polynomial of degree t - 1, and a share is the 9
+/// values at the holder's x, in 4 bytes each, big-endian.
 ///
-/// Time and memory accesses do not depend on secret, shares or coefficients: no division, branch or index sees them, but
-/// whether a random word is drawn again, and whether what was reconstructed or received is in range.
+/// Time and memory accesses do not depend on secret, shares or coefficients: no division, branch or index sees them,
+/// but whether a random word is drawn again, and whether what was reconstructed or received is in range.
 
 namespace fedagg::inline FEDAGG_ABI {
 
@@ -126,8 +126,10 @@ errc draw_field(Random& random, std::uint32_t* out, std::size_t count) noexcept 
     if (!random(bytes_span(bytes))) rc = errc::no_randomness;
     for (std::size_t k = 0; k < sizeof bytes && made < count && rc == errc::ok; k += 4) {
       const std::uint32_t word = load_big_endian(bytes + k);
-      if (word < shamir_field::p) out[made++] = word, missed = 0;
-      else if (++missed == 256) rc = errc::no_randomness;
+      if (word < shamir_field::p)
+        out[made++] = word, missed = 0;
+      else if (++missed == 256)
+        rc = errc::no_randomness;
     }
   }
   wipe(bytes, sizeof bytes);
@@ -146,15 +148,16 @@ inline errc check_holders(std::span<const std::uint32_t> x) noexcept {
     detail::list<std::uint32_t> sorted;
     sorted.assign(x.data(), x.size());
     std::sort(sorted.data(), sorted.data() + sorted.size());
-    const bool twice = std::adjacent_find(sorted.data(), sorted.data() + sorted.size()) != sorted.data() + sorted.size();
+    const bool twice =
+        std::adjacent_find(sorted.data(), sorted.data() + sorted.size()) != sorted.data() + sorted.size();
     return twice ? errc::bad_parameter : errc::ok;
   });
 }
 
 inline constexpr std::size_t shamir_tile = 32;
 
-/// Horner's rule for the 9 polynomials at a tile of x, which are below 2^26 where they are small: `values` has a tile for
-/// each limb. The coefficients of a degree lie together, the highest degree first, the secret's limbs last.
+/// Horner's rule for the 9 polynomials at a tile of x, which are below 2^26 where they are small: `values` has a tile
+/// for each limb. The coefficients of a degree lie together, the highest degree first, the secret's limbs last.
 template <bool Small>
 void evaluate(const std::uint32_t* coefficients, std::size_t degrees, const std::uint32_t* at,
               std::uint32_t* values) noexcept {
@@ -173,15 +176,59 @@ void evaluate(const std::uint32_t* coefficients, std::size_t degrees, const std:
   }
 }
 
+inline void deal(const std::uint32_t* coefficients, std::size_t degrees, std::span<const std::uint32_t> x,
+                 std::uint32_t* values, std::uint8_t* shares) noexcept {
+  for (std::size_t first = 0; first < x.size(); first += shamir_tile) {
+    const std::size_t count = x.size() - first < shamir_tile ? x.size() - first : shamir_tile;
+    std::uint32_t at[shamir_tile] = {}, bits = 0;
+    for (std::size_t i = 0; i < count; ++i) bits |= at[i] = x[first + i];
+    if (bits >> 26 == 0)
+      evaluate<true>(coefficients, degrees, at, values);
+    else
+      evaluate<false>(coefficients, degrees, at, values);
+    for (std::size_t i = 0; i < count; ++i)
+      for (std::size_t limb = 0; limb < shamir_limbs; ++limb)
+        store_big_endian(values[limb * shamir_tile + i], shares + (first + i) * shamir_share_bytes + 4 * limb);
+  }
+}
+
+/// What the shares add up to; no branch looks at it.
+struct combined {
+  std::uint32_t limbs[shamir_limbs];
+  std::uint64_t outside; ///< not zero: a limb of a share is no element of the field
+  std::uint64_t beyond;  ///< not zero: a limb of the result has too many bits
+
+  combined(const std::uint32_t* weights, std::size_t count, const std::uint8_t* shares) noexcept {
+    std::uint64_t sums[shamir_limbs] = {}, within = ~std::uint64_t{0};
+    for (std::size_t i = 0; i < count; ++i)
+      for (std::size_t limb = 0; limb < shamir_limbs; ++limb) {
+        const std::uint32_t word = load_big_endian(shares + i * shamir_share_bytes + 4 * limb);
+        within &= std::uint64_t{word} - shamir_prime;
+        // Below 2^37: as many can be added as there are clients, and more.
+        sums[limb] += shamir_field::fold(std::uint64_t{weights[i]} * word);
+      }
+    outside = ~within >> 63;
+    beyond = 0;
+    for (std::size_t limb = 0; limb < shamir_limbs; ++limb) {
+      limbs[limb] = shamir_field::reduce(sums[limb]);
+      beyond |= limbs[limb] >> (limb == 0 ? 8 : 31);
+    }
+    wipe(sums, sizeof sums);
+  }
+  ~combined() { wipe(limbs, sizeof limbs); }
+  combined(const combined&) = delete;
+  combined& operator=(const combined&) = delete;
+};
+
 } // namespace impl
 
-/// Shares of a secret, any `threshold` of which give it back and any fewer of which say nothing about it: the i-th, for the
-/// holder at x[i], begins at byte 36 i of `shares`. `random(bytes_span)` fills its argument with secret random bytes, or
-/// returns false: `no_randomness`.
+/// Shares of a secret, any `threshold` of which give it back and any fewer of which say nothing about it: the i-th, for
+/// the holder at x[i], begins at byte 36 i of `shares`. `random(bytes_span)` fills its argument with secret random
+/// bytes, or returns false: `no_randomness`.
 ///
-/// `bad_parameter` for a threshold of 0 or above the number of holders, an x that is 0, not below `shamir_prime` or there
-/// twice, or shares of another size; `out_of_memory`. Nothing is written where it fails. O(threshold x holders) time, 36
-/// bytes of memory for each of the threshold.
+/// `bad_parameter` for a threshold of 0 or above the number of holders, an x that is 0, not below `shamir_prime` or
+/// there twice, or shares of another size; `out_of_memory`. Nothing is written where it fails. O(threshold x holders)
+/// time, 36 bytes of memory for each of the threshold.
 template <class Random>
 [[nodiscard]] errc shamir_share(const secret_key& secret, std::uint32_t threshold, std::span<const std::uint32_t> x,
                                 Random&& random, bytes_span shares) noexcept {
@@ -197,17 +244,7 @@ template <class Random>
   if (const errc rc = draw_field(random, coefficients.data(), drawn); rc != errc::ok) return rc;
   cut(secret, coefficients.data() + drawn);
 
-  for (std::size_t first = 0; first < x.size(); first += shamir_tile) {
-    const std::size_t count = x.size() - first < shamir_tile ? x.size() - first : shamir_tile;
-    std::uint32_t at[shamir_tile] = {}, bits = 0;
-    for (std::size_t i = 0; i < count; ++i) bits |= at[i] = x[first + i];
-    if (bits >> 26 == 0) evaluate<true>(coefficients.data(), threshold, at, values.data());
-    else evaluate<false>(coefficients.data(), threshold, at, values.data());
-    for (std::size_t i = 0; i < count; ++i)
-      for (std::size_t limb = 0; limb < shamir_limbs; ++limb)
-        store_big_endian(values.data()[limb * shamir_tile + i],
-                         shares.data() + (first + i) * shamir_share_bytes + 4 * limb);
-  }
+  deal(coefficients.data(), threshold, x, values.data(), shares.data());
   return errc::ok;
 }
 
@@ -224,16 +261,16 @@ inline bool is_shamir_share(bytes_view share) noexcept {
 /// these holders have shares of.
 class shamir_weights {
 public:
-  /// The holders at these x, as many as the threshold: more only cost time, fewer give a wrong secret. `bad_parameter` for
-  /// none, and for an x that is 0, not below `shamir_prime` or there twice; `out_of_memory`. The weights are as they were
-  /// where this fails. O(holders^2) time.
+  /// The holders at these x, as many as the threshold: more only cost time, fewer give a wrong secret. `bad_parameter`
+  /// for none, and for an x that is 0, not below `shamir_prime` or there twice; `out_of_memory`. The weights are as
+  /// they were where this fails. O(holders^2) time.
   [[nodiscard]] errc try_reset(std::span<const std::uint32_t> x) noexcept {
     using field = impl::shamir_field;
     if (x.empty()) return errc::bad_parameter;
     if (const errc rc = impl::check_holders(x); rc != errc::ok) return rc;
     return impl::no_throw([&] {
-      // The product of all x_j over x_i (x_j - x_i) for all others j. One inversion for all of them: that of the product of
-      // the denominators, times all but one.
+      // The product of all x_j over x_i (x_j - x_i) for all others j. One inversion for all of them: that of the
+      // product of the denominators, times all but one.
       detail::list<std::uint32_t> weights, before;
       weights.resize(x.size());
       before.resize(x.size());
@@ -257,32 +294,17 @@ public:
 
   std::size_t size() const noexcept { return weights_.size(); }
 
-  /// The secret of the shares of all holders, 36 bytes each, in the order of their x. `bad_parameter` if they are not as
-  /// many; `bad_share` if a limb is outside of the field; `bad_dealer` if they give no 256-bit number, which shares of one
-  /// secret never do. `out` is then as it was. A wrong share gives a wrong secret: nothing here can tell.
+  /// The secret of the shares of all holders, 36 bytes each, in the order of their x. `bad_parameter` if they are not
+  /// as many; `bad_share` if a limb is outside of the field; `bad_dealer` if they give no 256-bit number, which shares
+  /// of one secret never do. `out` is then as it was. A wrong share gives a wrong secret: nothing here can tell.
   [[nodiscard]] errc reconstruct(bytes_view shares, secret_key& out) const noexcept {
-    using field = impl::shamir_field;
     if (shares.size() / shamir_share_bytes != size() || shares.size() % shamir_share_bytes != 0 || size() == 0)
       return errc::bad_parameter;
-    std::uint64_t sums[shamir_limbs] = {}, within = ~std::uint64_t{0};
-    for (std::size_t i = 0; i < size(); ++i)
-      for (std::size_t limb = 0; limb < shamir_limbs; ++limb) {
-        const std::uint32_t word = impl::load_big_endian(shares.data() + i * shamir_share_bytes + 4 * limb);
-        within &= std::uint64_t{word} - shamir_prime;
-        // Below 2^36, so that as many can be added as there are numbers in the field.
-        sums[limb] += impl::shamir_field::fold(std::uint64_t{weights_[i]} * word);
-      }
-    std::uint32_t limbs[shamir_limbs];
-    std::uint64_t beyond = 0;
-    for (std::size_t limb = 0; limb < shamir_limbs; ++limb) {
-      limbs[limb] = field::reduce(sums[limb]);
-      beyond |= limbs[limb] >> (limb == 0 ? 8 : 31);
-    }
-    const errc rc = within >> 63 == 0 ? errc::bad_share : beyond != 0 ? errc::bad_dealer : errc::ok;
-    if (rc == errc::ok) impl::join(limbs, out);
-    wipe(limbs, sizeof limbs);
-    wipe(sums, sizeof sums);
-    return rc;
+    const impl::combined result(weights_.data(), size(), shares.data());
+    if (result.outside != 0) return errc::bad_share;
+    if (result.beyond != 0) return errc::bad_dealer;
+    impl::join(result.limbs, out);
+    return errc::ok;
   }
 
 private:

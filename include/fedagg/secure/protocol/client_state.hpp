@@ -28,28 +28,29 @@ struct client_neighbour {
 struct client_state {
   client_stage stage = client_stage::idle;
   secret_key share_key, mask_key, seed;
-  digest context = {};
+  digest context = {}, graph_seed = {};
   secret_bytes<shamir_share_bytes> own_share; // of its own seed, on a complete graph
   std::vector<client_neighbour> neighbours;   // those of the directory, ascending
   client_set directory, dealers, survivors;
   digest last_input = {};           // hash of the message that led here
   std::vector<std::uint8_t> output; // what it was answered with
 
-  void forget() noexcept {
+  /// What takes a mask off its own vector: of no use once that is masked.
+  void forget_keys() noexcept {
     share_key.clear();
     mask_key.clear();
     seed.clear();
+    for (client_neighbour& n : neighbours) n.opens.clear();
+  }
+  void forget_shares() noexcept {
     own_share.clear();
-    for (client_neighbour& n : neighbours) {
-      n.opens.clear();
-      n.shares.clear();
-    }
+    for (client_neighbour& n : neighbours) n.shares.clear();
   }
 
   template <class Buffer>
   void write(wire_writer<Buffer>& w) const {
     w.u8(static_cast<std::uint8_t>(stage)).bytes(share_key.bytes()).bytes(mask_key.bytes()).bytes(seed.bytes());
-    w.bytes(context).bytes(own_share.bytes());
+    w.bytes(context).bytes(graph_seed).bytes(own_share.bytes());
     w.u32(static_cast<std::uint32_t>(neighbours.size()));
     for (const client_neighbour& n : neighbours) {
       w.u32(n.client).u8(static_cast<std::uint8_t>((n.delivered ? 1 : 0) | (n.valid ? 2 : 0)));
@@ -71,6 +72,7 @@ struct client_state {
     r.secret(mask_key);
     r.secret(seed);
     context = r.array<32>();
+    graph_seed = r.array<32>();
     r.secret(own_share);
     const std::uint32_t count = r.u32();
     if (count >= roster) return errc::state_mismatch;

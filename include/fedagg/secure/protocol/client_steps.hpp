@@ -41,7 +41,7 @@ public:
     wire_reader r(payload(message));
     const digest graph_seed = r.array<32>();
     const std::uint32_t n = setup_.clients(), count = r.u32();
-    if (count > n || r.left() != std::size_t{count} * directory_entry::bytes) return errc::message_format;
+    if (!r.ok() || count > n || r.left() != std::size_t{count} * directory_entry::bytes) return errc::message_format;
     if (context_of<S>(setup_hash_, payload(message)) != header.binding) return errc::wrong_context;
     mask_graph graph;
     if (const errc rc = graph.try_reset(n, setup_.degree(), graph_seed); rc != errc::ok) return rc;
@@ -78,6 +78,7 @@ public:
     if (next.directory.size() < setup_.least()) return errc::bad_survivors;
     if (holders(next.neighbours.size()) < setup_.threshold()) return errc::bad_survivors;
     next.context = header.binding;
+    next.graph_seed = graph_seed;
     return deal(next);
   }
 
@@ -115,6 +116,7 @@ public:
     if (const errc rc = mask_vector(G{}, x, masks, executor); rc != errc::ok) return rc;
     if (const errc rc = try_pack(x, bytes_span(next.output).subspan(message_header_bytes)); rc != errc::ok) return rc;
     sign_message(suite_, identity_, next.output);
+    next.forget_keys();
     next.stage = client_stage::sent_input;
     return errc::ok;
   }
@@ -124,6 +126,13 @@ public:
     if (!next.survivors.within(next.dealers) || !next.survivors.contains(self_) ||
         next.survivors.size() < setup_.least())
       return errc::bad_survivors;
+    // Survivors with few neighbours among them: an honest server could not open their sum, another one cuts the graph.
+    if (!setup_.complete()) {
+      mask_graph graph;
+      if (const errc rc = graph.try_reset(setup_.clients(), setup_.degree(), next.graph_seed); rc != errc::ok) return rc;
+      if (!graph.supports(setup_.threshold(), [&](std::uint32_t i) { return next.survivors.contains(i); }))
+        return errc::bad_survivors;
+    }
     if (!setup_.consistent()) return open_shares(next);
     begin_message({secure_message::consent, self_, next.context}, next.output);
     wire_writer(next.output).bytes(consent_hash(next));
@@ -135,7 +144,7 @@ public:
   errc on_consents(bytes_view in, detail::client_state& next) {
     wire_reader r(in);
     const std::uint32_t count = r.u32();
-    if (count > setup_.clients() || r.left() != std::size_t{count} * (4 + 64)) return errc::message_format;
+    if (!r.ok() || count > setup_.clients() || r.left() != std::size_t{count} * (4 + 64)) return errc::message_format;
     const digest hash = consent_hash(next);
     std::vector<std::uint8_t> message;
     for (std::uint32_t k = 0, least = 0; k < count; ++k) {
@@ -233,7 +242,7 @@ private:
       opened.write(w);
     }
     sign_message(suite_, identity_, next.output);
-    next.forget();
+    next.forget_shares();
     next.stage = client_stage::sent_openings;
     return errc::ok;
   }

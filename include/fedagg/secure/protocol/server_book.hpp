@@ -40,10 +40,10 @@ public:
   explicit server_book(const S& suite) : suite_(suite) {}
 
   /// Throws std::bad_alloc.
-  errc begin(const secure_setup& setup) {
+  errc begin(const secure_setup& setup, const digest& setup_hash) {
     if (const errc rc = setup.check(); rc != errc::ok) return rc;
     setup_ = setup;
-    setup_hash_ = setup.template hash<S>();
+    setup_hash_ = setup_hash;
     peers_.resize(setup.clients());
     for (client_set* set : {&listed_, &dealers_, &survivors_, &consented_}) *set = client_set(setup.clients());
     if (!suite_.random(probe_.bytes()) || !suite_.random(graph_seed_)) return errc::no_randomness;
@@ -76,11 +76,18 @@ public:
     }
   }
 
+  /// Whether the sum of these clients can be opened: each has as many neighbours among them as open a secret.
+  bool supports(const client_set& survivors) const noexcept {
+    return graph_.supports(setup_.threshold(), [&](std::uint32_t i) { return survivors.contains(i); });
+  }
   /// The end of a stage: who answered is who goes on. Throws std::bad_alloc.
   void close(server_stage stage, const client_set& answered) {
     if (stage == server_stage::keys) list(answered);
     if (stage == server_stage::shares) dealers_ = answered;
-    if (stage == server_stage::inputs) survivors_ = answered;
+    if (stage == server_stage::inputs) {
+      survivors_ = answered;
+      consent_ = key_schedule<S>(suite_, context_).survivors(dealers_.bytes(), survivors_.bytes());
+    }
     if (stage == server_stage::consents) consented_ = answered;
   }
   /// Nothing of it is needed once the masks are known.
@@ -157,7 +164,7 @@ public:
 
   errc on_consent(std::uint32_t client, bytes_view message) noexcept {
     wire_reader r(payload(message));
-    if (r.array<32>() != consent_hash()) return errc::wrong_context;
+    if (r.array<32>() != consent_) return errc::wrong_context;
     peers_[client].consent = r.array<64>();
     return errc::ok;
   }
@@ -165,10 +172,10 @@ public:
   errc on_openings(std::uint32_t client, bytes_view in) {
     peer& p = peers_[client];
     wire_reader r(in);
-    if (r.array<32>() != consent_hash()) return errc::wrong_context;
+    if (r.array<32>() != consent_) return errc::wrong_context;
     // All memory before the first share is taken: a message is taken as a whole or not at all.
-    p.opened.reserve(p.opened.size() + 1);
-    for (const std::uint32_t dealer : p.neighbours) peers_[dealer].opened.reserve(peers_[dealer].opened.size() + 1);
+    p.opened.reserve(p.neighbours.size() + 1);
+    for (const std::uint32_t j : p.neighbours) peers_[j].opened.reserve(peers_[j].neighbours.size() + 1);
     const key_schedule<S> keys(suite_, context_);
     errc result = errc::ok;
     const auto take = [&](std::uint32_t dealer, const digest& promised, share_of kind, bytes_view share) {
@@ -291,10 +298,6 @@ private:
     return static_cast<std::size_t>(std::lower_bound(all.begin(), all.end(), client) - all.begin());
   }
 
-  digest consent_hash() const noexcept {
-    return key_schedule<S>(suite_, context_).survivors(dealers_.bytes(), survivors_.bytes());
-  }
-
   /// The directory, and with it the context.
   void list(const client_set& who) {
     for (std::uint32_t i = 0; i < setup_.clients(); ++i) {
@@ -323,7 +326,7 @@ private:
 
   S suite_;
   secure_setup setup_;
-  digest setup_hash_ = {}, graph_seed_ = {}, context_ = {};
+  digest setup_hash_ = {}, graph_seed_ = {}, context_ = {}, consent_ = {}; // the last: what survivors consent to
   secret_key probe_;
   mask_graph graph_;
   std::vector<peer> peers_;

@@ -2,12 +2,16 @@
 #ifndef FEDAGG_SECURE_RING_CODEC_ENCODE_HPP
 #define FEDAGG_SECURE_RING_CODEC_ENCODE_HPP
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <type_traits>
 
+#include <fedagg/client/clipping.hpp>
 #include <fedagg/core/any_tensor.hpp>
+#include <fedagg/core/selection.hpp>
 #include <fedagg/kernels/parts/ring.hpp>
 #include <fedagg/passes/strided.hpp>
 #include <fedagg/secure/secret.hpp>
@@ -28,7 +32,7 @@ concept random_words = requires(R& r, std::span<std::uint32_t> words) {
 namespace impl {
 
 /// Few enough that the random words of a tile wait in the nearest cache.
-inline constexpr std::size_t ring_tile = 512;
+inline constexpr std::size_t ring_tile = 1024;
 
 /// False if there are none, or the source threw.
 template <class R>
@@ -56,6 +60,16 @@ struct wiped {
   alignas(64) T at[N];
   ~wiped() { wipe(at, sizeof at); }
 };
+
+template <class T>
+T stored_as(double x) noexcept {
+  if constexpr (std::is_same_v<T, float16>)
+    return to_float16(x);
+  else if constexpr (std::is_same_v<T, bfloat16>)
+    return to_bfloat16(x);
+  else
+    return static_cast<T>(x);
+}
 
 /// Calls f with a typed pointer to the elements of a floating type.
 template <class F>
@@ -98,6 +112,12 @@ inline bool has_non_finite(const any_tensor& t) noexcept {
   });
 }
 
+/// A tensor's values that are so small, by far the most, need no clipping, and are finite.
+inline double surely_inside(const ring_scaling& how) noexcept {
+  const double most = how.factor > 0 ? detail::quotient(how.limit, how.factor) : detail::largest_double;
+  return is_finite(most) ? detail::times(most, 1 - 0x1p-50) : detail::largest_double;
+}
+
 /// Residues of a floating tensor; `look` says that its values may be NaN or Inf. `no_randomness`, `non_finite`: after a
 /// part is written.
 template <class Word, class R>
@@ -105,6 +125,7 @@ errc encode_floating(const any_tensor& t, const ring_scaling& how, bool look, R&
                      std::uint64_t& clipped) {
   wiped<std::byte, ring_tile * 8> space;
   wiped<std::uint32_t, ring_tile> bits;
+  const double inside = round_down(t.type(), surely_inside(how));
   errc rc = errc::ok;
   for_each_ring_tile(t, space.at, [&](const void* p, std::size_t count, std::size_t at) {
     if (!fill_words(random, std::span<std::uint32_t>(bits.at, count))) {
@@ -112,12 +133,14 @@ errc encode_floating(const any_tensor& t, const ring_scaling& how, bool look, R&
       return false;
     }
     on_active_isa([&](auto isa) {
-      if (look && scan_kernel<decltype(isa)>::non_finite(t.type(), p, count)) {
-        rc = errc::non_finite;
-        return;
-      }
-      clipped += with_floating(t.type(), p, [&](const auto* x) {
-        return ring_kernel<decltype(isa)>::encode(x, how, bits.at, count, out + at);
+      using kernel = ring_kernel<decltype(isa)>;
+      with_floating(t.type(), p, [&]<class T>(const T* x) {
+        const auto most = std::bit_cast<typename kernel::template word_of<T>>(stored_as<T>(inside));
+        if (how.limit < 0x1p+83 && kernel::encode_inside(x, how, most, bits.at, count, out + at)) return;
+        if (look && scan_kernel<decltype(isa)>::non_finite(x, count))
+          rc = errc::non_finite;
+        else
+          clipped += kernel::encode(x, how, bits.at, count, out + at);
       });
     });
     return rc == errc::ok;
