@@ -174,6 +174,8 @@ TEST_CASE("what is wrong is refused, and the graph stays") {
   for (const std::uint32_t k : {0u, 1u, 3u, 5u, 7u, 10u, 11u, 12u})
     CHECK(g.try_reset(10, k, seed_of(5)) == errc::bad_parameter);
   CHECK(g.try_reset(0, 0, seed_of(5)) == errc::bad_parameter);
+  CHECK(g.try_reset(1u << 30, 2, seed_of(5)) == errc::size_overflow);
+  CHECK(g.try_reset(4294967295u, 4, seed_of(5)) == errc::size_overflow);
   CHECK((g.clients() == 10 && g.degree() == 4 && g.neighbours(3) == before));
   ids out(4);
   CHECK(g.try_neighbours(10, out) == errc::bad_parameter);

@@ -32,9 +32,11 @@ public:
   }
 
   /// A degree of n - 1 is the complete graph, which needs no seed; any other is even, from 2 on and below it, else
-  /// `bad_parameter`. The graph is as it was where this fails.
+  /// `bad_parameter`; `size_overflow` for 2^30 clients and more of such a degree; `out_of_memory`. The graph is as it
+  /// was where this fails.
   [[nodiscard]] errc try_reset(std::uint32_t clients, std::uint32_t degree, const digest& seed) noexcept {
     if (!is_mask_degree(clients, degree)) return errc::bad_parameter;
+    if (degree != clients - 1 && clients >> 30 != 0) return errc::size_overflow;
     return impl::no_throw([&] {
       detail::list<std::uint32_t> circle, place;
       if (degree != clients - 1) {
