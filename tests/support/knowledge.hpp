@@ -22,9 +22,9 @@ namespace fedagg_test {
 
 /// Everything that a server and some clients can work out together, over all rounds of a world: of all messages that
 /// honest clients let go, whether they arrived or not, and all random numbers that the others drew. Shares are put
-/// together and secrets agreed on by computing it; what follows from a key is what was recorded. Then the honest clients'
-/// masked vectors are linear equations in their inputs and in the masks whose keys are unknown: what can be combined
-/// without those masks is what leaks.
+/// together and secrets agreed on by computing it; what follows from a key is what was recorded. Then the honest
+/// clients' masked vectors are linear equations in their inputs and in the masks whose keys are unknown: what can be
+/// combined without those masks is what leaks.
 template <class Suite>
 class knowledge {
 public:
@@ -289,9 +289,9 @@ private:
         continue;
       fedagg::public_key own;
       if (kind == 1) suite_.agreement_public(secret, own);
-      const bool right =
-          kind == 0 ? fedagg::key_schedule<Suite>(suite_, binding).seed_hash(secret, d.dealer) == d.seed_hash
-                    : own == d.mask_public;
+      const bool right = kind == 0
+                             ? fedagg::key_schedule<Suite>(suite_, binding).seed_hash(secret, d.dealer) == d.seed_hash
+                             : own == d.mask_public;
       if (right) return learn(as_key(secret)), true;
     }
     return false;
