@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,9 +22,9 @@ struct view {
   fedagg::digest graph = {};
 };
 
-/// A round with a server that does as it likes, and with all that colluding clients can give it: they sign anything, deal
-/// in every context, and hand over their secrets. Which clients are told what is a strategy; everything that follows is
-/// done for as long as clients answer.
+/// A round with a server that does as it likes, and with all that colluding clients can give it: they sign anything,
+/// deal in every context, and hand over their secrets. Which clients are told what is a strategy; everything that
+/// follows is done for as long as clients answer.
 template <class Base>
 class hostile_round {
   using world = secure_parties<Base>;
@@ -72,7 +73,8 @@ public:
     }
   }
 
-  static constexpr int strategies = 9, split_survivors = 0, left_out = 7, thirds = 8, plain = 9, claims = 10;
+  static constexpr int strategies = 10, split_survivors = 0, left_out = 7, thirds = 8, impostors = 9, plain = 10,
+                       claims = 11;
 
 private:
   // Plans.
@@ -166,7 +168,7 @@ private:
       for (view& v : views_) v.survivors = without(all(), r);
       break;
     }
-    case 2: // Two groups of dealers.
+    case 2:   // Two groups of dealers.
     case 3: { // Two directories.
       set a = colluders(), b = colluders();
       for (std::size_t k = 0; k < h.size(); ++k) (k % 2 ? a : b).insert(h[k]);
@@ -210,7 +212,8 @@ private:
       view some[3];
       for (view& v : some) {
         v = views_[0];
-        if (chooses && random_.below(3) == 0) v.listed = random_subset(all(), 600 + random_.below(400)), v.graph = some_digest();
+        if (chooses && random_.below(3) == 0)
+          v.listed = random_subset(all(), 600 + random_.below(400)), v.graph = some_digest();
         v.dealers = random_subset(v.listed, 600 + random_.below(400));
         v.survivors = random_subset(v.dealers, 600 + random_.below(400));
       }
@@ -231,6 +234,9 @@ private:
       }
       break;
     }
+    case impostors: // The victim is told keys of the server's in everyone's name.
+      impostor_ = chooses;
+      break;
     case plain:
       return;
     case claims:
@@ -264,6 +270,19 @@ private:
     return out;
   }
 
+  /// Signed by the client, long ago.
+  fedagg::directory_entry impostor(std::uint32_t j) {
+    if (!own_) own_ = suite(random_(), w_.n(), &w_.log);
+    fedagg::directory_entry e = entries_[j];
+    for (auto* key : {&e.share_key, &e.mask_key}) {
+      fedagg::secret_key secret;
+      (void)own_->random(secret.bytes());
+      own_->agreement_public(secret, *key);
+      w_.tracker.give(as_key(secret));
+    }
+    return e;
+  }
+
   void directories() {
     context_.resize(w_.n());
     for (std::uint32_t i = 0; i < w_.n(); ++i) {
@@ -272,7 +291,7 @@ private:
       fedagg::wire_writer w(list);
       w.bytes(v.graph).u32(v.listed.size());
       for (std::uint32_t j = 0; j < w_.n(); ++j)
-        if (v.listed.contains(j)) entries_[j].write(w);
+        if (v.listed.contains(j)) (impostor_ && i == victim && j != i ? impostor(j) : entries_[j]).write(w);
       context_[i] = fedagg::context_of<suite>(w_.setup_hash, list);
       bytes m = message(fedagg::secure_message::directory, i, context_[i]);
       m.insert(m.end(), list.begin(), list.end());
@@ -308,7 +327,8 @@ private:
       fedagg::wire_writer w(m);
       w.bytes(v.dealers.bytes());
       for (std::uint32_t j = 0; j < w_.n(); ++j)
-        if (j != i && graph.are_neighbours(i, j) && v.listed.contains(j) && v.dealers.contains(j)) sealed_by(j, i, graph, v, w);
+        if (j != i && graph.are_neighbours(i, j) && v.listed.contains(j) && v.dealers.contains(j))
+          sealed_by(j, i, graph, v, w);
       (void)w_.give(i, m);
       (void)w_.give(i, m);
     }
@@ -372,7 +392,8 @@ private:
         std::memcpy(given[j].data(), m.data() + m.size() - 64, 64);
       }
       for (std::uint32_t i = 0; i < w_.n(); ++i) {
-        if (!w_.honest(i) || context_[i] != context || w_.parties[i].machine.stage() != client_stage::sent_consent) continue;
+        if (!w_.honest(i) || context_[i] != context || w_.parties[i].machine.stage() != client_stage::sent_consent)
+          continue;
         // Signatures made up, then the same one again and again, then those that there are.
         const set& summed = where.second;
         std::map<std::uint32_t, fedagg::signature> forged = given;
@@ -385,7 +406,8 @@ private:
         for (const auto& [j, s] : given)
           if (summed.contains(j)) {
             right.emplace_back(j, s);
-            again.insert(again.end(), w_.n() / std::max(1u, std::min(w_.n(), static_cast<std::uint32_t>(given.size()))), {j, s});
+            again.insert(again.end(), w_.n() / std::max(1u, std::min(w_.n(), static_cast<std::uint32_t>(given.size()))),
+                         {j, s});
           }
         errc rc = errc::bad_signature;
         if (w_.n() > 64) made.clear(), again.clear();
@@ -413,6 +435,8 @@ private:
   world& w_;
   fedagg::random_stream random_;
   suite suite_;
+  std::optional<suite> own_; ///< of keys that the server makes
+  bool impostor_ = false;
   std::vector<view> views_, second_;
   std::vector<fedagg::directory_entry> entries_;
   std::map<std::uint32_t, fedagg::detail::client_state> collusion_;

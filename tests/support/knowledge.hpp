@@ -22,9 +22,9 @@ namespace fedagg_test {
 
 /// Everything that a server and some clients can work out together, over all rounds of a world: of all messages that
 /// honest clients let go, whether they arrived or not, and all random numbers that the others drew. Shares are put
-/// together and secrets agreed on by computing it; what follows from a key is what was recorded. Then the honest clients'
-/// masked vectors are linear equations in their inputs and in the masks whose keys are unknown: what can be combined
-/// without those masks is what leaks.
+/// together and secrets agreed on by computing it; what follows from a key is what was recorded. Then the honest
+/// clients' masked vectors are linear equations in their inputs and in the masks whose keys are unknown: what can be
+/// combined without those masks is what leaks.
 template <class Suite>
 class knowledge {
 public:
@@ -35,6 +35,8 @@ public:
     ++round_;
   }
 
+  /// A secret that the server made itself.
+  void give(const key32& secret) { given_.push_back(secret); }
   /// A directory that the server sent someone.
   void told(fedagg::bytes_view message) {
     fedagg::message_header h;
@@ -235,6 +237,7 @@ private:
     for (std::size_t i = 0; i < colluding_.size(); ++i)
       if (colluding_[i] && i < log_.draws.size())
         for (const key32& k : log_.draws[i]) learn(k);
+    for (const key32& k : given_) learn(k);
     // A key that was known before something was made with it.
     std::vector<key32> again(known_.begin(), known_.end());
     fresh_ = std::move(again);
@@ -286,9 +289,9 @@ private:
         continue;
       fedagg::public_key own;
       if (kind == 1) suite_.agreement_public(secret, own);
-      const bool right =
-          kind == 0 ? fedagg::key_schedule<Suite>(suite_, binding).seed_hash(secret, d.dealer) == d.seed_hash
-                    : own == d.mask_public;
+      const bool right = kind == 0
+                             ? fedagg::key_schedule<Suite>(suite_, binding).seed_hash(secret, d.dealer) == d.seed_hash
+                             : own == d.mask_public;
       if (right) return learn(as_key(secret)), true;
     }
     return false;
@@ -438,7 +441,7 @@ private:
   std::map<std::pair<std::pair<std::uint32_t, int>, std::vector<std::uint8_t>>, std::size_t> inputs_;
   std::vector<row> rows_;
   std::unordered_set<key32, key_hash> known_;
-  std::vector<key32> fresh_;
+  std::vector<key32> fresh_, given_;
   std::vector<std::string> problems_;
 };
 

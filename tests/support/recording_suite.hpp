@@ -47,16 +47,16 @@ struct recorder {
   std::unordered_map<key32, key32, key_hash> secret_of;            ///< of a public key
   std::vector<std::vector<key32>> draws;                           ///< of 32 bytes, for each party
   std::unordered_map<std::string, box> boxes;                      ///< sealed shares, by their tag
-  std::vector<std::pair<key32, bool>> masks;                       ///< the keys that were added last, and whether taken off
+  std::vector<std::pair<key32, bool>> masks; ///< the keys that were added last, and whether taken off
 };
 
 /// Faults that a client may be made with. Each must be found by the tracker.
 struct planted_faults {
-  bool no_self_mask = false;  ///< masks without the last key, which is its own
-  bool reused_seed = false;   ///< the self mask's seed is the same in every round
-  bool reused_keys = false;   ///< both key pairs are
-  bool one_pair = false;      ///< both key pairs have one secret
-  bool no_context = false;    ///< nothing is bound to the round
+  bool no_self_mask = false;    ///< masks without the last key, which is its own
+  bool reused_seed = false;     ///< the self mask's seed is the same in every round
+  bool reused_keys = false;     ///< both key pairs are
+  bool one_pair = false;        ///< both key pairs have one secret
+  bool no_context = false;      ///< nothing is bound to the round
   std::uint32_t low_degree = 0; ///< so many of the highest coefficients of a dealer's polynomials are zero
 };
 inline planted_faults planted;

@@ -19,8 +19,8 @@ inline std::uint64_t setting(const char* name, std::uint64_t otherwise) {
   return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
-/// One schedule: a shape, and one round or two of it, each with a server that keeps to the protocol over a faulty network,
-/// or with one that does not, where the threat model has one. What went wrong, in words: nothing.
+/// One schedule: a shape, and one round or two of it, each with a server that keeps to the protocol over a faulty
+/// network, or with one that does not, where the threat model has one. What went wrong, in words: nothing.
 template <class Base>
 std::string run_schedule(std::uint64_t seed, tally& count) {
   using fedagg::threat_model;

@@ -114,8 +114,8 @@ private:
   }
   bool must_end() const { return lost() <= w_.setup.parameters.dropouts; }
   bool deals_wrong(std::uint32_t i) const {
-    return reached_[i] && (lies_[i] == lie::wrong_polynomial || lies_[i] == lie::wrong_seed_hash ||
-                           lies_[i] == lie::sealed_rubbish);
+    return reached_[i] &&
+           (lies_[i] == lie::wrong_polynomial || lies_[i] == lie::wrong_seed_hash || lies_[i] == lie::sealed_rubbish);
   }
   bool dealt_wrong() const {
     for (std::uint32_t i = 0; i < w_.n(); ++i)
@@ -183,7 +183,10 @@ private:
       return;
     }
     for (std::uint32_t i = 0; i < w_.n(); ++i)
-      if (before[i] != server_.answered(i)) w_.complain("a wrong message was taken " + std::to_string(int(l.kind)) + " stage " + std::to_string(int(server_.stage())) + " client " + std::to_string(i) + " lie " + std::to_string(int(lies_[i])));
+      if (before[i] != server_.answered(i))
+        w_.complain("a wrong message was taken " + std::to_string(int(l.kind)) + " stage " +
+                    std::to_string(int(server_.stage())) + " client " + std::to_string(i) + " lie " +
+                    std::to_string(int(lies_[i])));
     // What is equal but for its signature came before.
     if (rc == errc::ok) w_.expect(answered_somewhere(before), "a wrong message was welcome");
   }
@@ -258,8 +261,10 @@ private:
     std::uint8_t* const payload = text.data() + at;
     const server_stage s = server_.stage();
     const auto is = [&](lie l, server_stage when) { return lies_[i] == l && s == when; };
-    if (is(lie::same_key, server_stage::keys)) std::memcpy(payload + 32, payload, 32);
-    else if (is(lie::low_order, server_stage::keys)) std::memset(payload + 32 * random_.below(2), 0, 32);
+    if (is(lie::same_key, server_stage::keys))
+      std::memcpy(payload + 32, payload, 32);
+    else if (is(lie::low_order, server_stage::keys))
+      std::memset(payload + 32 * random_.below(2), 0, 32);
     else if (is(lie::no_signature, server_stage::keys)) {
       unsigned_[i] = true;
       text.back() ^= 1;
@@ -269,9 +274,12 @@ private:
       if (other.size() != text.size()) return text;
       std::memcpy(payload, other.data() + at, 64);
       gone_[i] = true;
-    } else if (is(lie::wrong_count, server_stage::shares)) ++payload[32 + (w_.setup.complete() ? 32 : 0)];
-    else if (s == server_stage::shares) return dealt(i, std::move(text));
-    else if (is(lie::shifted_vector, server_stage::inputs)) return shifted(i, std::move(text));
+    } else if (is(lie::wrong_count, server_stage::shares))
+      ++payload[32 + (w_.setup.complete() ? 32 : 0)];
+    else if (s == server_stage::shares)
+      return dealt(i, std::move(text));
+    else if (is(lie::shifted_vector, server_stage::inputs))
+      return shifted(i, std::move(text));
     else if (is(lie::stray_bits, server_stage::inputs)) {
       const auto& layout = w_.setup.layout;
       for (std::size_t k = 0; k < layout.size(); ++k) {
@@ -280,7 +288,8 @@ private:
         payload[layout.packed_offset(k) + segment.bits * segment.count / 8] |= 0x80;
         reached_[i] = true;
       }
-    } else if (is(lie::other_consent, server_stage::consents)) payload[random_.below(32)] ^= 4;
+    } else if (is(lie::other_consent, server_stage::consents))
+      payload[random_.below(32)] ^= 4;
     else if (s == server_stage::openings && lies_[i] >= lie::wrong_share) {
       const std::size_t first = 32 + (w_.setup.complete() ? 36 : 0) + 4;
       for (std::size_t k = first; k + 37 + 64 <= text.size() - at; k += 37) {
@@ -288,10 +297,13 @@ private:
         reached_[i] = true;
         if (lies_[i] == lie::wrong_share) payload[k + 1 + random_.below(36)] ^= 1;
         if (lies_[i] == lie::wrong_kind) payload[k] = static_cast<std::uint8_t>(3 - payload[k]);
-        if (lies_[i] == lie::no_share) std::memset(payload + k, 0, 37);
-        else break;
+        if (lies_[i] == lie::no_share)
+          std::memset(payload + k, 0, 37);
+        else
+          break;
       }
-    } else return text;
+    } else
+      return text;
     return resigned(i, std::move(text));
   }
 
@@ -320,6 +332,7 @@ private:
   bytes dealt(std::uint32_t i, bytes text) {
     if (lies_[i] < lie::sealed_rubbish || lies_[i] > lie::wrong_seed_hash) return text;
     reached_[i] = true;
+    gone_[i] = random_.below(2);
     const suite make = w_.quiet();
     suite random = make;
     const auto state = w_.state_of(i);
@@ -328,6 +341,22 @@ private:
     fedagg::digest seed_hash;
     if (lies_[i] == lie::wrong_seed_hash) text[fedagg::message_header_bytes] ^= 1;
     std::memcpy(seed_hash.data(), text.data() + fedagg::message_header_bytes, 32);
+    // Shares of nothing, or of two other secrets.
+    bytes others;
+    std::size_t place = 0;
+    if (random_.below(2)) {
+      std::vector<std::uint32_t> points;
+      for (const auto& n : state.neighbours) points.push_back(fedagg::shamir_x(n.client));
+      for (int kind = 0; kind < 2; ++kind) {
+        fedagg::secret_key secret;
+        (void)random.random(secret.bytes());
+        bytes out(36 * points.size());
+        if (fedagg::shamir_share(
+                secret, std::min<std::uint32_t>(w_.setup.threshold(), static_cast<std::uint32_t>(points.size())),
+                points, [&](fedagg::bytes_span to) { return random.random(to); }, out) == errc::ok)
+          others.insert(others.end(), out.begin(), out.end());
+      }
+    }
     bytes sealed;
     for (const auto& n : state.neighbours) {
       fedagg::wire_reader r(fedagg::bytes_view(text).subspan(around + sealed.size()));
@@ -340,9 +369,13 @@ private:
       std::memcpy(old.data(), w_.parties[i].machine.output().data() + fedagg::message_header_bytes, 32);
       const auto binding = keys.share_binding(i, n.client, old, s.self_hash, s.mask_hash);
       w_.expect(make.open(to, s.nonce, s.sealed, binding, plain.bytes()), "own shares that do not open");
-      if (lies_[i] == lie::wrong_polynomial) {
+      if (lies_[i] == lie::wrong_polynomial && others.empty()) {
         (void)random.random(plain.bytes());
         for (std::size_t k = 0; k < plain.size(); k += 4) plain.data()[k] &= 0x7f;
+      } else if (lies_[i] == lie::wrong_polynomial) {
+        std::memcpy(plain.data(), others.data() + 36 * place, 36);
+        std::memcpy(plain.data() + 36, others.data() + 36 * (state.neighbours.size() + place), 36);
+        ++place;
       }
       using fedagg::share_of;
       s.self_hash = keys.share_hash(share_of::self_mask, i, n.client, plain.bytes().template first<36>());
@@ -363,6 +396,25 @@ private:
 
   // To the clients.
 
+  /// Some message of an earlier stage; if possible one that was for this client.
+  std::size_t an_old_one_for(std::uint32_t i) {
+    std::size_t at = 0;
+    for (int tries = 0; tries < 50; ++tries) {
+      at = random_.below(old_);
+      fedagg::message_header h;
+      if (read_header(w_.past[at], h) == errc::ok && h.client == i && h.kind == next_for(w_.parties[i].machine.stage()))
+        break;
+    }
+    return at;
+  }
+  static fedagg::secure_message next_for(client_stage s) {
+    using fedagg::secure_message;
+    return s == client_stage::sent_keys     ? secure_message::directory
+           : s == client_stage::sent_shares ? secure_message::deliveries
+           : s == client_stage::sent_input  ? secure_message::survivors
+                                            : secure_message::consents;
+  }
+
   void hand_out() {
     old_ = w_.past.size();
     std::vector<std::uint32_t> order;
@@ -376,7 +428,7 @@ private:
       fedagg::message_header h;
       w_.expect(read_header(message, h) == errc::ok && h.client == i, "a message for another");
       context_ = h.binding;
-      while (random_.below(1000) < replay_) (void)w_.give(i, w_.past[random_.below(old_)]);
+      while (random_.below(1000) < replay_) (void)w_.give(i, w_.past[an_old_one_for(i)]);
       if (gone_[i]) continue;
       if (random_.below(1000) < corrupt_ && w_.give(i, broken(message)) == errc::ok) {
         fooled_[i] = lost_[i] = true;
@@ -394,7 +446,8 @@ private:
         const bool saved = !p.saved.full;
         p.saved.full = false;
         if (saved) {
-          w_.expect(rc == errc::state_not_saved && p.machine.stage() == before, "a state that was not kept is gone on from");
+          w_.expect(rc == errc::state_not_saved && p.machine.stage() == before,
+                    "a state that was not kept is gone on from");
           if (before == client_stage::sent_shares) w_.put_in(i);
         }
       }
@@ -403,15 +456,15 @@ private:
         w_.expect(lost_[i] || !w_.honest(i) || !must_end(), "an honest client refused a right message");
         lost_[i] = true;
       }
-      if (random_.below(1000) < twice_) w_.expect(w_.give(i, message) == rc || rc != errc::ok, "sent twice, answered once");
+      if (random_.below(1000) < twice_)
+        w_.expect(w_.give(i, message) == rc || rc != errc::ok, "sent twice, answered once");
       if (w_.chance(crash_)) w_.restart(i);
     }
   }
 
   void finish() {
     const auto& survivors = server_.survivors();
-    if (survivors.roster() > 0 && server_.stage() > server_stage::inputs)
-      w_.tracker.announce(context_, survivors);
+    if (survivors.roster() > 0 && server_.stage() > server_stage::inputs) w_.tracker.announce(context_, survivors);
     bool complaints = false;
     for (std::uint32_t i = 0; i < w_.n(); ++i) complaints = complaints || fooled_[i] || lies_[i] == lie::no_share;
     for (std::uint32_t i = 0; i < w_.n(); ++i) {
