@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include <fedagg/secure/protocol/key_schedule.hpp>
+#include <fedagg/secure/ring_vector.hpp>
 
 #include "support/catch.hpp"
 #include "support/toy_suite.hpp"
@@ -200,7 +202,7 @@ TEST_CASE("a mask stands on every segment of a vector, each with a stream of its
   REQUIRE(x.try_reset(layout) == errc::ok);
   mask_key key;
   key.key.data()[3] = 9;
-  REQUIRE(impl::mask_vector(chacha20_masks{}, x, {&key, 1}, {}) == errc::ok);
+  REQUIRE(add_masks(chacha20_masks{}, x, std::span<const mask_key>(&key, 1)) == errc::ok);
   for (std::size_t k = 0; k < layout.size(); ++k) {
     std::vector<std::uint8_t> stream(static_cast<std::size_t>(layout.segment(k).count) * layout.word_bytes(k));
     REQUIRE(chacha20_masks{}.keystream(key.key, k, 0, stream));
@@ -213,7 +215,7 @@ TEST_CASE("a mask stands on every segment of a vector, each with a stream of its
   }
   CHECK(x.value(2, 0) != x.value(4, 0));
   key.subtract = true;
-  REQUIRE(impl::mask_vector(chacha20_masks{}, x, {&key, 1}, {}) == errc::ok);
+  REQUIRE(add_masks(chacha20_masks{}, x, std::span<const mask_key>(&key, 1)) == errc::ok);
   for (std::size_t k = 0; k < layout.size(); ++k)
     for (std::size_t i = 0; i < layout.segment(k).count; ++i) CHECK(x.value(k, i) == 0);
 }
