@@ -90,6 +90,19 @@ TEST_CASE("a server and its friends learn the sum of those that were summed, and
   CHECK_FALSE(w.tracker.knows_seed(4));
 }
 
+TEST_CASE("sets that are filled up with clients that are not there open nothing") {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    // A threshold of 6, and no sum of fewer than 7.
+    shape s = with(9, 1, 6);
+    s.parameters.dropouts = 2;
+    s.parameters.minimum_inputs = 7;
+    world w(s, seed);
+    attack a(w);
+    a.run(attack::filled_up);
+    CHECK(w.tracker.text() == "");
+  }
+}
+
 TEST_CASE("no self mask") { CHECK(has(after({{attack::left_out}}, {.no_self_mask = true}), "an input is known")); }
 
 TEST_CASE("a seed that serves two rounds") {

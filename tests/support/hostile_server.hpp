@@ -73,8 +73,8 @@ public:
     }
   }
 
-  static constexpr int strategies = 10, split_survivors = 0, left_out = 7, thirds = 8, impostors = 9, plain = 10,
-                       claims = 11;
+  static constexpr int strategies = 10, split_survivors = 0, filled_up = 5, left_out = 7, thirds = 8, impostors = 9,
+                       plain = 10, claims = 11;
 
 private:
   // Plans.
@@ -191,7 +191,7 @@ private:
         for (view& v : views_) v.dealers = few;
       break;
     }
-    case 5: { // Those who are in no directory, or dealt nothing, make a set look large enough.
+    case filled_up: { // Those who are in no directory, or dealt nothing, make a set look large enough.
       set real(n), few(n);
       std::vector<std::uint32_t> order(h);
       for (std::uint32_t i = 0; i < n; ++i)

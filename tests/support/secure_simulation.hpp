@@ -428,7 +428,7 @@ private:
       fedagg::message_header h;
       w_.expect(read_header(message, h) == errc::ok && h.client == i, "a message for another");
       context_ = h.binding;
-      while (random_.below(1000) < replay_) (void)w_.give(i, w_.past[an_old_one_for(i)]);
+      while (old_ > 0 && random_.below(1000) < replay_) (void)w_.give(i, w_.past[an_old_one_for(i)]);
       if (gone_[i]) continue;
       if (random_.below(1000) < corrupt_ && w_.give(i, broken(message)) == errc::ok) {
         fooled_[i] = lost_[i] = true;
