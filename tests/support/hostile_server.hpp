@@ -336,7 +336,8 @@ private:
   void sealed_by(std::uint32_t dealer, std::uint32_t holder, const fedagg::mask_graph& graph, const view& v,
                  fedagg::wire_writer<bytes>& w) {
     const auto at = dealt_.find({context_[holder], dealer});
-    if (at == dealt_.end()) {
+    // Nothing was dealt to a client that stands in no directory.
+    if (at == dealt_.end() || !v.listed.contains(holder)) {
       w.bytes(some_digest());
       for (std::size_t k = 0; k < fedagg::sealed_shares::bytes; ++k) w.u8(static_cast<std::uint8_t>(random_()));
       return;
