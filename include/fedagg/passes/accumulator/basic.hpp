@@ -166,7 +166,7 @@ public:
   errc status() const noexcept { return static_cast<errc>(detail::relaxed_load(status_)); }
   const model_layout& layout() const noexcept { return places_.layout(); }
   /// How clients are added, where there is a choice.
-  const settings& how() const noexcept { return sums_.how(); }
+  decltype(auto) how() const noexcept { return sums_.how(); }
 
   /// Forgets the clients and keeps the memory.
   void clear() noexcept {
