@@ -4,6 +4,7 @@
 #include <fedagg/rules/dnc.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include <fedagg/passes/aggregate.hpp>
@@ -50,8 +51,13 @@ std::vector<std::size_t> times_dropped(const dnc& rule, const matrix& x, std::si
         for (std::size_t j = 0; j < at.size(); ++j) next[j] += p * row[j];
       }
       const real size = norm(next);
-      for (real& e : next) e /= size;
+      real moved = 0;
+      for (std::size_t j = 0; j < at.size(); ++j) {
+        next[j] /= size;
+        moved = std::max(moved, std::abs(next[j] - v[j]));
+      }
       v = next;
+      if (moved < 1e-17L) break; // the direction is known to long double's last places
     }
     std::vector<std::pair<real, std::size_t>> scores;
     for (std::size_t i = 0; i < n; ++i) {
