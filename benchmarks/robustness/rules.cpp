@@ -13,6 +13,8 @@
 #include <fedagg/fedagg.hpp>
 #include <fedagg/spectral.hpp>
 
+#include "compiled/spectral.hpp"
+
 namespace study {
 namespace {
 

@@ -51,8 +51,7 @@ struct given {
   bool origin = true, trusted = true, history = true;
 };
 
-template <class R>
-fedagg::errc ask(std::size_t n, std::size_t f, given all, fedagg::workspace& space) {
+fedagg::errc ask(const json& standard, std::size_t n, std::size_t f, given all, fedagg::workspace& space) {
   constexpr std::size_t d = 64;
   std::vector<double> x((n + 1) * d), out(d);
   fedagg::random_stream draws(1, "table");
@@ -66,8 +65,8 @@ fedagg::errc ask(std::size_t n, std::size_t f, given all, fedagg::workspace& spa
   const std::span<const double> last = rows.last(d);
   if (all.trusted) clients.trusted(fedagg::model_view(last));
   if (all.history) clients.history(history);
-  const R rule = study::resolved(with_standard_parameters<R>(), {static_cast<std::int64_t>(f), 0, 1}).template get<R>();
-  return fedagg::try_aggregate(rule, clients, std::span<double>(out), space);
+  const study::aggregation rule = study::read_rule(standard, {static_cast<std::int64_t>(f), 0, 1});
+  return rule(clients, std::span<double>(out), space);
 }
 
 void append(std::string& list, const char* text) { list += (list.empty() ? "" : ", ") + std::string(text); }
@@ -82,7 +81,8 @@ std::string needs_of() {
   if constexpr (fedagg::sampling_rule<R>) append(text, "samples");
   if constexpr (requires { requires bool(R::needs_signs); }) append(text, "signs");
   fedagg::workspace space;
-  const auto refused = [&](given all) { return ask<R>(measured_n, measured_f, all, space) != fedagg::errc::ok; };
+  const json rule = with_standard_parameters<R>();
+  const auto refused = [&](given all) { return ask(rule, measured_n, measured_f, all, space) != fedagg::errc::ok; };
   if (refused({.history = false})) append(text, "history");
   if (refused({.trusted = false})) append(text, has_parameter<R>("pivot") ? "trusted row or client" : "trusted row");
   if (refused({.origin = false})) append(text, "base");
@@ -93,10 +93,11 @@ std::string needs_of() {
 template <class R>
 std::string least_clients() {
   fedagg::workspace space;
+  const json rule = with_standard_parameters<R>();
   std::array<std::size_t, 3> least{};
   for (std::size_t f = 1; f <= least.size(); ++f) {
     std::size_t n = 1;
-    while (ask<R>(n, f, {}, space) != fedagg::errc::ok)
+    while (ask(rule, n, f, {}, space) != fedagg::errc::ok)
       if (++n > 100) throw std::runtime_error(std::string(R::name) + " accepts no number of clients");
     least[f - 1] = n;
   }
@@ -113,7 +114,7 @@ std::string covered() {
   bool none = true, one = true, declared = true, minority = true, all = true;
   fedagg::workspace space;
   for (const auto& [n, f] : {std::pair<std::size_t, std::size_t>{11, 2}, {15, 3}, {20, 4}, {24, 3}}) {
-    if (const fedagg::errc rc = ask<R>(n, f, {}, space); rc != fedagg::errc::ok)
+    if (const fedagg::errc rc = ask(with_standard_parameters<R>(), n, f, {}, space); rc != fedagg::errc::ok)
       throw std::runtime_error(std::string(R::name) + ": " + fedagg::message(rc));
     const std::size_t breakdown = space.result().breakdown;
     none = none && breakdown == 0;
@@ -132,7 +133,7 @@ std::string covered() {
 template <class R>
 std::string cost() {
   fedagg::workspace space;
-  (void)ask<R>(measured_n, measured_f, {}, space);
+  (void)ask(with_standard_parameters<R>(), measured_n, measured_f, {}, space);
   std::string text = "n d";
   if constexpr (fedagg::geometric_rule<R>)
     if (R::needs == fedagg::geometry_needs::distances) text = "n^2 d";

@@ -11,6 +11,7 @@
 #include <fedagg/formats/safetensors_writer.hpp>
 #include <fedagg/kernels/isa.hpp>
 
+#include "compiled/rules.hpp"
 #include "inputs.hpp"
 #include "progress.hpp"
 #include "report.hpp"

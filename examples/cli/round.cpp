@@ -17,6 +17,8 @@
 #include <fedagg/formats/safetensors_writer.hpp>
 #include <fedagg/formats/saved_state.hpp>
 
+#include "compiled/chains.hpp"
+#include "compiled/optimizers.hpp"
 #include "inputs.hpp"
 #include "progress.hpp"
 #include "report.hpp"

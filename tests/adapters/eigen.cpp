@@ -7,6 +7,7 @@
 
 #include <fedagg/adapters/eigen.hpp>
 
+#include "compiled/rules.hpp"
 #include "foreign.hpp"
 #include "support/catch.hpp"
 

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "compiled/rules.hpp"
 #include "support/catch.hpp"
 
 using nlohmann::json;
@@ -157,22 +158,24 @@ TEST_CASE("what is wrong is typed, and the text names rule and key") {
 }
 
 TEST_CASE("every rule of the list goes to JSON and back") {
+  using nlohmann::ordered_json;
+  const auto check = [](const std::string& name, const json& j, const json& back, const ordered_json& ordered,
+                        const ordered_json& ordered_back) {
+    CAPTURE(name);
+    CHECK(j.at("rule") == name);
+    CHECK(back == j);
+    const auto any = j.get<fedagg::any_rule>();
+    CHECK(any.name() == name);
+    CHECK(json(any) == j);
+    CHECK(json(fedagg::any_rule::parse(any.text())) == j);
+    CHECK(ordered.begin().key() == "rule");
+    CHECK(ordered.dump() == ordered_back.dump());
+  };
   std::apply(
-      [](const auto&... rules) {
-        const auto check = []<class R>(const R& rule) {
-          CAPTURE(R::name);
-          const json j = rule;
-          CHECK(j.at("rule") == R::name);
-          const R back = j.template get<R>();
-          CHECK(json(back) == j);
-          const fedagg::any_rule any = j.template get<fedagg::any_rule>();
-          CHECK(any.name() == std::string(R::name));
-          CHECK(json(any) == j);
-          CHECK(json(fedagg::any_rule::parse(any.text())) == j);
-          CHECK(nlohmann::ordered_json(rule).begin().key() == "rule");
-          CHECK(nlohmann::ordered_json(rule).dump() == nlohmann::ordered_json(nlohmann::ordered_json(rule).get<R>()).dump());
-        };
-        (check(rules), ...);
+      [&]<class... R>(const R&... rules) {
+        (check(R::name, json(rules), json(json(rules).template get<R>()), ordered_json(rules),
+               ordered_json(ordered_json(rules).template get<R>())),
+         ...);
       },
       fedagg::rule_list{});
   CHECK(json(fedagg::trimmed_mean{.trim = 3, .weighting = fedagg::weights::trusted, .weight_cap = 0.1}) ==

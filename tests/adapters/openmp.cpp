@@ -5,6 +5,7 @@
 
 #include <fedagg/adapters/openmp.hpp>
 
+#include "compiled/rules.hpp"
 #include "executor_laws.hpp"
 
 using fedagg::openmp_executor;

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "compiled/chains.hpp"
+#include "compiled/optimizers.hpp"
 #include "support/catch.hpp"
 
 using fedagg::any_chain;

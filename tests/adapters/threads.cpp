@@ -9,6 +9,7 @@
 
 #include <fedagg/adapters/threads.hpp>
 
+#include "compiled/rules.hpp"
 #include "executor_laws.hpp"
 
 using fedagg::thread_pool;

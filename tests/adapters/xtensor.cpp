@@ -19,6 +19,7 @@
 #include <xtensor/xmanipulation.hpp>
 #endif
 
+#include "compiled/rules.hpp"
 #include "foreign.hpp"
 #include "support/catch.hpp"
 

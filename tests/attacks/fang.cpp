@@ -5,6 +5,7 @@
 #include <fedagg/rules/median.hpp>
 #include <fedagg/rules/trimmed_mean.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/attacks.hpp"
 #include "support/geometry.hpp"
 

@@ -4,6 +4,7 @@
 #include <fedagg/attacks/sign_flip.hpp>
 #include <fedagg/rules/mean.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/attacks.hpp"
 
 using namespace attacks;

@@ -3,6 +3,7 @@
 
 #include <fedagg/rules/median.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/attacks.hpp"
 
 using namespace attacks;

@@ -7,6 +7,7 @@
 #include <fedagg/rules/median.hpp>
 #include <fedagg/rules/trimmed_mean.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/attacks.hpp"
 
 using namespace attacks;

@@ -3,6 +3,7 @@
 
 #include <fedagg/rules/mean.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/quadratics.hpp"
 
 using namespace numeric;

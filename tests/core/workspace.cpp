@@ -6,6 +6,7 @@
 
 #include <fedagg/core/workspace.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/allocations.hpp"
 #include "support/rounds.hpp"
 

@@ -5,6 +5,7 @@
 
 #include <fedagg/rules.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/numeric.hpp"
 
 using namespace numeric;

@@ -7,6 +7,7 @@
 
 #include <fedagg/optimizers.hpp>
 
+#include "compiled/optimizers.hpp"
 #include "support/catch.hpp"
 
 namespace {

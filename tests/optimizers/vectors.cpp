@@ -8,6 +8,7 @@
 
 #include <fedagg/optimizers.hpp>
 
+#include "compiled/optimizers.hpp"
 #include "support/catch.hpp"
 
 /// Values from outside: tests/data/server_optimizers.json.

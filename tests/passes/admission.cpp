@@ -9,6 +9,7 @@
 
 #include <fedagg/passes/admission.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/rounds.hpp"
 
 using namespace rounds;

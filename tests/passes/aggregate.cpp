@@ -12,6 +12,7 @@
 #include <cfenv>
 #endif
 
+#include "compiled/rules.hpp"
 #include "support/rounds.hpp"
 
 using namespace rounds;

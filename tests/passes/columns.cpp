@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fedagg/passes/columns.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/numeric.hpp"
 
 using namespace numeric;

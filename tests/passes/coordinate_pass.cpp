@@ -10,6 +10,7 @@
 
 #include <fedagg/passes/coordinate_pass.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/rounds.hpp"
 
 using namespace rounds;

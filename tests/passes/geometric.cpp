@@ -9,6 +9,7 @@
 #include <fedagg/passes/geometric.hpp>
 #include <fedagg/rules.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/allocations.hpp"
 #include "support/geometry.hpp"
 #include "support/rounds.hpp"

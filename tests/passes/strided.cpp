@@ -10,6 +10,7 @@
 
 #include <fedagg/passes/strided.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/rounds.hpp"
 
 using namespace rounds;

@@ -11,6 +11,7 @@
 #include <fedagg/protocols/client_history.hpp>
 #include <fedagg/rules/foolsgold.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/allocations.hpp"
 #include "support/catch.hpp"
 #include "support/memory_archive.hpp"

@@ -16,6 +16,7 @@
 #include <fedagg/rules/norm_bounding.hpp>
 #include <fedagg/rules/trimmed_mean.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/allocations.hpp"
 #include "support/numeric.hpp"
 #include "support/rounds.hpp"

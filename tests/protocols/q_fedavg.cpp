@@ -10,6 +10,7 @@
 
 #include <fedagg/rules/mean.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/allocations.hpp"
 #include "support/numeric.hpp"
 #include "support/rounds.hpp"

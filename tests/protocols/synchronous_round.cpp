@@ -12,6 +12,7 @@
 #include <fedagg/rules/median.hpp>
 #include <fedagg/rules/trimmed_mean.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/allocations.hpp"
 #include "support/round_model.hpp"
 

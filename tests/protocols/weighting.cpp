@@ -10,6 +10,7 @@
 #include <fedagg/passes/aggregate.hpp>
 #include <fedagg/rules/mean.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/exponentials.hpp"
 
 using namespace numeric;

@@ -5,6 +5,7 @@
 
 #include <fedagg/mixing/nnm.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/geometry.hpp"
 #include "support/numeric.hpp"
 

@@ -3,6 +3,7 @@
 
 #include <fedagg/passes/aggregate.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/numeric.hpp"
 
 using namespace numeric;

@@ -5,6 +5,7 @@
 
 #include <fedagg/passes/aggregate.hpp>
 
+#include "compiled/rules.hpp"
 #include "support/geometry.hpp"
 
 using namespace shapes;

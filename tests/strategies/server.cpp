@@ -30,6 +30,8 @@
 #include <fedagg/rules/centered_clipping.hpp>
 #include <fedagg/rules/foolsgold.hpp>
 
+#include "compiled/rules.hpp"
+
 namespace {
 
 constexpr std::uint64_t rounds = 50, population = 8, per_round = 5;

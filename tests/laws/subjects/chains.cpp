@@ -4,6 +4,7 @@
 #include <fedagg/mixing/nnm.hpp>
 #include <fedagg/mixing/static_clipping.hpp>
 
+#include "compiled/rules.hpp"
 #include "laws/instances.hpp"
 
 namespace laws {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Every rule, compiled once for all laws.
+#include "compiled/rules.hpp"
 #include "laws/instances.hpp"
 
 const std::vector<laws::family>& laws::families() {

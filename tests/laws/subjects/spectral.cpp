@@ -3,7 +3,7 @@
 
 // A cross build has no Eigen.
 #if __has_include(<Eigen/Core>)
-#include <fedagg/spectral.hpp>
+#include "compiled/spectral.hpp"
 
 std::vector<laws::family> laws::spectral_families() { return families_of(fedagg::spectral_rule_list{}); }
 #else

@@ -2,6 +2,7 @@
 #ifndef FEDAGG_ADAPTERS_JSON_ANY_RULE_HPP
 #define FEDAGG_ADAPTERS_JSON_ANY_RULE_HPP
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -48,15 +49,16 @@ public:
   static std::vector<rule_description> rules() { return descriptions(); }
 };
 
-/// As for the rule it holds.
-[[nodiscard]] inline errc try_aggregate(const any_rule& rule, const cohort& clients, const mutable_model_view& out,
-                                        workspace& space, const options& how = {}) noexcept {
+/// As for the rule it holds. A template, so that a program that never runs one does not compile all rules.
+template <std::same_as<any_rule> Rule>
+[[nodiscard]] errc try_aggregate(const Rule& rule, const cohort& clients, const mutable_model_view& out,
+                                 workspace& space, const options& how = {}) noexcept {
   return rule.visit([&](const auto& r) noexcept { return try_aggregate(r, clients, out, space, how); });
 }
 
 /// As for the rule it holds.
-inline outcome aggregate(const any_rule& rule, const cohort& clients, const mutable_model_view& out,
-                         const options& how = {}) {
+template <std::same_as<any_rule> Rule>
+outcome aggregate(const Rule& rule, const cohort& clients, const mutable_model_view& out, const options& how = {}) {
   return rule.visit([&](const auto& r) { return aggregate(r, clients, out, how); });
 }
 

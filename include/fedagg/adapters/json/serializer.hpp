@@ -8,9 +8,7 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
-#include <tuple>
-#include <type_traits>
-#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -33,17 +31,24 @@ struct json_unit {};
 #endif
 }
 
+/// Hyper-parameters that have a value.
+template <class Json>
+void write_slots(Json& j, const std::vector<parameter_slot>& slots) {
+  for (const parameter_slot& p : slots) {
+    if (p.optional) {
+      const parameter_value value = p.load(p.at);
+      if (p.kind == parameter_kind::integer ? value.whole == unset : value.real == double(unset)) continue;
+    }
+    j[p.name] = write_slot<Json>(p);
+  }
+}
+
 /// Its hyper-parameters, behind its name under `key` if that is not null.
 template <class Json, class R>
-void write_parameters(Json& j, const char* key, const R& rule) {
+void write_parameters(Json& j, const char* key, R rule) {
   j = Json::object();
   if (key) j[key] = static_cast<const char*>(R::name);
-  const auto write = [&](const auto& f) {
-    if constexpr (requires { static_cast<double>(rule.*f.member); })
-      if (is_optional(f) && static_cast<double>(rule.*f.member) == double(unset)) return;
-    j[f.name] = write_field<Json>(f, rule);
-  };
-  detail::with_fields([&](const auto&... f) { (write(f), ...); }, R::fields());
+  write_slots(j, slots_of(rule));
 }
 
 /// A value as it stands in a message.
@@ -54,67 +59,60 @@ std::string quoted(const Json& value) {
   return text;
 }
 
-/// Integers in any JSON notation, 2 and 2.0 alike; false for what does not fit T, or a double, in which ranges are
-/// kept.
-template <class T, class Json>
-bool read_integer(const Json& value, T& out) {
+/// Integers in any JSON notation, 2 and 2.0 alike; false for what does not fit a double, in which ranges are kept.
+template <class Json>
+bool read_integer(const Json& value, std::int64_t& out) {
   if (value.is_number_unsigned()) {
     const auto x = value.template get<std::uint64_t>();
-    out = static_cast<T>(x);
-    return std::in_range<T>(x) && x <= static_cast<std::uint64_t>(any_count);
+    out = static_cast<std::int64_t>(x);
+    return x <= static_cast<std::uint64_t>(any_count);
   }
   if (value.is_number_integer()) {
-    const auto x = value.template get<std::int64_t>();
-    out = static_cast<T>(x);
-    return std::in_range<T>(x) && x >= -static_cast<std::int64_t>(any_count) &&
-           x <= static_cast<std::int64_t>(any_count);
+    out = value.template get<std::int64_t>();
+    return out >= -static_cast<std::int64_t>(any_count) && out <= static_cast<std::int64_t>(any_count);
   }
   const double x = value.template get<double>();
   if (!(x >= -any_count && x <= any_count)) return false;
-  const auto whole = static_cast<std::int64_t>(x);
-  out = static_cast<T>(whole);
-  return std::in_range<T>(whole);
+  out = static_cast<std::int64_t>(x);
+  return true;
 }
 
-template <class R, class T, class Json>
-error read_field(const field<R, T>& f, const Json& value, R& rule) {
-  const rule_parameter p = describe_field(f);
+/// Reads a value into a slot's member, which is unspecified where it is refused; `owner` is the rule's name.
+template <class Json>
+error read_slot(const Json& value, const char* owner, const parameter_slot& p) {
   const auto refuse = [&](errc code) {
-    return error(code,
-                 std::string(R::name) + ": \"" + f.name + "\" is " + quoted(value) + ", must be " + values_text(p));
+    return error(code, std::string(owner) + ": \"" + p.name + "\" is " + quoted(value) + ", must be " +
+                           values_text(describe_slot(p)));
   };
-  if constexpr (std::is_enum_v<T>) {
+  parameter_value read;
+  if (p.kind == parameter_kind::choice) {
     if (!value.is_string()) return refuse(errc::json_type);
     const auto& text = value.template get_ref<const typename Json::string_t&>();
-    for (std::size_t k = 0; k < p.choices.count; ++k)
-      if (text == p.choices.names[k]) {
-        rule.*f.member = static_cast<T>(k);
-        return error(errc::ok);
-      }
-    return refuse(errc::bad_parameter);
-  } else if constexpr (std::is_same_v<T, bool>) {
+    std::size_t k = 0;
+    while (k < p.choices.count && text != p.choices.names[k]) ++k;
+    if (k == p.choices.count) return refuse(errc::bad_parameter);
+    read.whole = static_cast<std::int64_t>(k);
+    p.store(p.at, read);
+  } else if (p.kind == parameter_kind::boolean) {
     if (!value.is_boolean()) return refuse(errc::json_type);
-    rule.*f.member = value.template get<bool>();
-    return error(errc::ok);
+    read.whole = value.template get<bool>();
+    p.store(p.at, read);
   } else {
     if (!value.is_number()) return refuse(errc::json_type);
-    const double number = value.template get<double>();
-    T read{};
-    if constexpr (std::is_integral_v<T>) {
-      if (value.is_number_float() && number >= -any_count && number <= any_count &&
-          static_cast<double>(static_cast<std::int64_t>(number)) != number)
+    read.real = value.template get<double>();
+    const auto in_range = [&](double x) { return is_finite(x) && x >= p.low && x <= p.high; };
+    if (p.kind == parameter_kind::integer) {
+      if (value.is_number_float() && read.real >= -any_count && read.real <= any_count &&
+          static_cast<double>(static_cast<std::int64_t>(read.real)) != read.real)
         return refuse(errc::json_type);
-      if (!read_integer(value, read)) return refuse(errc::bad_parameter);
-    } else {
-      read = static_cast<T>(number);
+      if (!read_integer(value, read.whole)) return refuse(errc::bad_parameter);
     }
-    R with = rule;
-    with.*f.member = read;
-    if (!is_finite(number) || number < p.low || number > p.high || !f.in_range(with))
+    // A float may round to what is outside.
+    if (!in_range(read.real) || !p.store(p.at, read) ||
+        (p.kind == parameter_kind::number && !in_range(p.load(p.at).real)))
       return refuse(errc::bad_parameter);
-    rule.*f.member = read;
-    return error(errc::ok);
   }
+  return error(errc::ok);
 }
 
 /// The text under `key`, or null and why not.
@@ -138,25 +136,28 @@ const typename Json::string_t* name_under(const char* key, const char* example, 
   return &found->template get_ref<const typename Json::string_t&>();
 }
 
+/// Reads what an object has beside `key` into slots.
+template <class Json>
+error read_slots(const Json& j, std::string_view key, const char* owner, const std::vector<parameter_slot>& slots) {
+  if (!j.is_object()) return error(errc::json_type, std::string(owner) + " is an object, this is " + quoted(j));
+  for (auto entry = j.begin(); entry != j.end(); ++entry) {
+    if (entry.key() == key) continue;
+    std::size_t k = 0;
+    while (k < slots.size() && entry.key() != slots[k].name) ++k;
+    const error why = k < slots.size() ? read_slot(entry.value(), owner, slots[k])
+                                       : error(errc::json_type, std::string(owner) + " has no parameter " +
+                                                                    quoted(Json(entry.key())));
+    if (why.code() != errc::ok) return why;
+  }
+  return error(errc::ok);
+}
+
 /// Reads the hyper-parameters that an object has beside `key`; `rule` is untouched unless the result's code is `ok`.
 template <class R, class Json>
 error read_parameters(const Json& j, std::string_view key, R& rule) {
-  error why(errc::ok);
-  if (!j.is_object()) return error(errc::json_type, std::string(R::name) + " is an object, this is " + quoted(j));
   R read{};
-  for (auto entry = j.begin(); entry != j.end(); ++entry) {
-    if (entry.key() == key) continue;
-    bool known = false;
-    const auto visit = [&](const auto& f) {
-      if (known || entry.key() != f.name) return;
-      known = true;
-      why = read_field(f, entry.value(), read);
-    };
-    detail::with_fields([&](const auto&... f) { (visit(f), ...); }, R::fields());
-    if (!known) why = error(errc::json_type, std::string(R::name) + " has no parameter " + quoted(Json(entry.key())));
-    if (why.code() != errc::ok) return why;
-  }
-  rule = read;
+  const error why = read_slots(j, key, R::name, slots_of(read));
+  if (why.code() == errc::ok) rule = read;
   return why;
 }
 

@@ -2,6 +2,7 @@
 #ifndef FEDAGG_ADAPTERS_STRATEGY_ANY_CHAIN_HPP
 #define FEDAGG_ADAPTERS_STRATEGY_ANY_CHAIN_HPP
 
+#include <concepts>
 #include <cstddef>
 #include <new>
 #include <span>
@@ -96,9 +97,11 @@ errc with_stages(const std::vector<any_mixing>& stages, const Rule& rule, const 
 
 } // namespace impl
 
-/// As for the chain of the parts' types. `bad_parameter` for a rule that cannot follow a stage.
-[[nodiscard]] inline errc try_aggregate(const any_chain& chain, const cohort& clients, const mutable_model_view& out,
-                                        workspace& space, const options& how = {}) noexcept {
+/// As for the chain of the parts' types. `bad_parameter` for a rule that cannot follow a stage. A template, so that a
+/// program that never runs one does not compile all rules.
+template <std::same_as<any_chain> Chain>
+[[nodiscard]] errc try_aggregate(const Chain& chain, const cohort& clients, const mutable_model_view& out,
+                                 workspace& space, const options& how = {}) noexcept {
   if (chain.mixing.empty()) return try_aggregate(chain.rule, clients, out, space, how);
   outcome& o = space.buffers().result;
 #if FEDAGG_EXCEPTIONS
