@@ -95,9 +95,53 @@ struct stream_kernel<FEDAGG_ISA> {
     return seen(f);
   }
 
+  /// From what to what the values of N streams are, at most: the largest magnitude of each, and its opposite if one of
+  /// them is negative.
+  template <std::size_t N, class T>
+  FEDAGG_TARGET FEDAGG_NOINLINE static void ranges(const T* const* from, std::size_t count, stream_range* to) noexcept {
+    using word = typename integer_of<sizeof(T)>::type;
+    constexpr std::size_t width = s::template width<T>;
+    using words = vec<word, width>;
+    constexpr word infinity = sizeof(T) == 8 ? static_cast<word>(0x7ff0000000000000) : static_cast<word>(0x7f800000);
+    const T* p[N];
+    words most[N], signs[N];
+    for (std::size_t k = 0; k < N; ++k) p[k] = from[k], most[k] = signs[k] = s::template fill<word, width>(0);
+    const std::size_t whole = count - count % width;
+    for (std::size_t j = 0; j < whole; j += width) {
+#pragma GCC unroll 8
+      for (std::size_t k = 0; k < N; ++k) widen(most[k], signs[k], s::template load<words>(p[k] + j));
+    }
+    for (std::size_t k = 0; k < N; ++k) {
+      word part[width] = {};
+      std::memcpy(part, p[k] + whole, (count - whole) * sizeof(T));
+      widen(most[k], signs[k], s::template load<words>(part));
+      word largest = 0, sign = 0;
+      for (std::size_t i = 0; i < width; ++i) {
+        largest = most[k][i] > largest ? most[k][i] : largest;
+        sign = static_cast<word>(sign | signs[k][i]);
+      }
+      T high;
+      std::memcpy(&high, &largest, sizeof high);
+      to[k].finite = largest < infinity;
+      to[k].high = to[k].finite ? static_cast<double>(high) : 0;
+      to[k].low = sign < 0 ? -to[k].high : 0;
+    }
+  }
+
 private:
   // A page: the next one is known to the processor by the time it is needed. Nearer by, lines came as late as unasked.
   static constexpr std::size_t ahead = 1024, far_ahead = 4096;
+
+  template <class V>
+  FEDAGG_TARGET static inline void widen(V& most, V& signs, V v) noexcept {
+    using word = typename integer_of<sizeof(v[0])>::type;
+    FEDAGG_FP_HIDE(v); // or g++ loads it for each use, across two lines
+    const V size = v & (sizeof(word) == 8 ? static_cast<word>(INT64_MAX) : static_cast<word>(0x7fffffff));
+    V least = most;
+    most = size;
+    s::exchange(least, most);
+    signs = signs | v;
+  }
 
   /// What is not finite leaves a NaN or an infinity: products with a zero that the compiler cannot see add nothing
   /// else. Floats that were read are multiplied with each other, two and two, because such a product is a double far

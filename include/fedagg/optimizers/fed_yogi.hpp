@@ -46,7 +46,7 @@ struct fed_yogi {
       const L square = delta * delta;
       s[0] = L(beta1) * s[0] + L(rest1) * delta;
       const L part = L(rest2) * square;
-      s[1] += where_less(s[1], square, part, where_less(square, s[1], -part, L(0)));
+      s[1] = impl::not_negative_if(s[1] + where_less(s[1], square, part, where_less(square, s[1], -part, L(0))), s[1]);
       x += L(eta) * s[0] / (sqrt(corrects ? L(second) * s[1] : s[1]) + L(tau));
     }
   };
