@@ -16,8 +16,9 @@ struct on_bounds {};
 } // namespace impl
 
 /// From `low()` to `high()` where `known()`: then every value is finite. What is written for lanes says with these what
-/// becomes of all values at once, rounded as lanes are: rounding keeps the order of numbers, so that bounds stay bounds.
-/// The same object on both sides is the same value: x * x is not negative, and a < b is known of the a and b chosen.
+/// becomes of all values at once, rounded as lanes are: rounding keeps the order of numbers, so that bounds stay
+/// bounds. The same object on both sides is the same value: x * x is not negative, and a < b is known of the a and b
+/// chosen.
 template <>
 class lanes<double, impl::on_bounds> {
 public:

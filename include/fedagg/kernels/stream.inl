@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Included by kernels/parts/stream.hpp once per instruction set: a step over the coordinates of several streams, some of
-// which it changes. All arithmetic is in double, whatever the streams hold. L is `lanes` of double. The last `Step::outputs`
-// streams, if there is such a member, are only written: what they hold is not looked at.
+// Included by kernels/parts/stream.hpp once per instruction set: a step over the coordinates of several streams, some
+// of which it changes. All arithmetic is in double, whatever the streams hold. L is `lanes` of double. The last
+// `Step::outputs` streams, if there is such a member, are only written: what they hold is not looked at.
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
@@ -208,8 +208,8 @@ private:
   }
 
   template <class L, class Step, class T, class Finite>
-  FEDAGG_TARGET FEDAGG_FLATTEN_TOO static inline void block(const Step& step, const T* const* x, T* const* y, std::size_t j, bool store,
-                                         Finite& f) {
+  FEDAGG_TARGET FEDAGG_FLATTEN_TOO static inline void block(const Step& step, const T* const* x, T* const* y,
+                                                            std::size_t j, bool store, Finite& f) {
     constexpr std::size_t inputs = Step::inputs, read = Step::updates - outputs<Step>();
     L in[inputs + 1], io[Step::updates];
 #pragma GCC unroll 8
@@ -232,7 +232,8 @@ private:
   }
 
   template <class L, class Step, class T, class Finite>
-  FEDAGG_TARGET FEDAGG_FLATTEN_TOO static inline void terms(const Step& step, const T* const* x, std::size_t j, L* r, Finite& f) {
+  FEDAGG_TARGET FEDAGG_FLATTEN_TOO static inline void terms(const Step& step, const T* const* x, std::size_t j, L* r,
+                                                            Finite& f) {
     L in[Step::inputs];
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < Step::inputs; ++k) {
