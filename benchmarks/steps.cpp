@@ -94,16 +94,17 @@ public:
   const fedagg::model_view& in(std::size_t k) const { return in_[k]; }
   const fedagg::mutable_model_view& io(std::size_t k) const { return io_[k]; }
 
-  /// The loop's time over the step's, of the best of three turns each.
+  /// The loop's time over the step's, of the best of as many turns each: the step follows every run of a loop.
   void compare(std::size_t inputs, std::size_t updates, const std::function<void()>& step, int rounds, bench::ratio& r) {
     const float* in[2] = {streams_[0].data(), streams_[1].data()};
     float* io[4] = {streams_[2].data(), streams_[3].data(), streams_[4].data(), streams_[5].data()};
     for (int round = 0; round < rounds; ++round) {
       double loop = 1e300, own = 1e300;
       for (int turn = 0; turn < 3; ++turn) {
-        for (const touch_function f : loops())
+        for (const touch_function f : loops()) {
           loop = std::min(loop, bench::seconds_of([&] { f(in, io, inputs, updates, d_); }));
-        own = std::min(own, bench::seconds_of(step));
+          own = std::min(own, bench::seconds_of(step));
+        }
       }
       r.samples.push_back(loop / own);
     }

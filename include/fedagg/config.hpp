@@ -40,12 +40,19 @@
 // With one instruction set nothing depends on it, and g++ 12 for AArch64 ends in an internal error on some such kernels.
 #define FEDAGG_FLATTEN [[gnu::noinline]]
 #endif
+#if defined(__clang__)
+// Clang flattens a function's own calls only: what it calls says it again.
+#define FEDAGG_FLATTEN_TOO [[gnu::flatten]]
+#else
+#define FEDAGG_FLATTEN_TOO
+#endif
 #define FEDAGG_PREFETCH(address) __builtin_prefetch(address, 0, 2)
 #else
 #define FEDAGG_INLINE inline
 #define FEDAGG_COLD
 #define FEDAGG_NOINLINE
 #define FEDAGG_FLATTEN
+#define FEDAGG_FLATTEN_TOO
 #define FEDAGG_PREFETCH(address) static_cast<void>(address)
 #endif
 

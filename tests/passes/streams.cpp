@@ -71,6 +71,18 @@ struct split {
   }
 };
 
+/// Counts the vectors that it is asked about.
+struct counted {
+  static constexpr std::size_t inputs = 1, updates = 1;
+  static inline std::size_t calls = 0;
+  double factor = 1;
+  template <class L>
+  void operator()(const L* in, L* io) const {
+    calls += !std::is_same_v<L, fedagg::impl::bounds>;
+    io[0] = io[0] + L(factor) * in[0] / (sqrt(abs(in[0])) + L(0.125));
+  }
+};
+
 struct products {
   static constexpr std::size_t inputs = 2, sums = 2;
   template <class L>
@@ -242,6 +254,61 @@ TEST_CASE("a result that the stream's type cannot hold") {
       CHECK(fedagg::try_update(elsewhere::grow{1.1}, {}, {&n}) == errc::overflow);
     }
   });
+}
+
+TEST_CASE("atomic asks the step for results only where the streams' bounds do not decide") {
+  on_each_isa([](fedagg::isa) {
+    const auto calls = [](double factor, fedagg::write how, errc want) {
+      std::vector<float> a(200000), b(a.size(), 2);
+      for (std::size_t j = 0; j < a.size(); ++j) a[j] = static_cast<float>(j) - 77777;
+      const auto first = b;
+      const model_view in(a);
+      const mutable_model_view io(b);
+      elsewhere::counted::calls = 0;
+      CHECK(fedagg::try_update(elsewhere::counted{factor}, {&in}, {&io}, {.write = how}) == want);
+      CHECK(same_bits(b, first) == (want != errc::ok));
+      return elsewhere::counted::calls;
+    };
+    using enum fedagg::write;
+    const std::size_t once = calls(1, direct, errc::ok);
+    CHECK(calls(1, atomic, errc::ok) == once);
+    // Bounds divide the largest value by the least root; 5e35 times 350 fits, times 122223 / 0.125 it does not.
+    CHECK(calls(5e35, atomic, errc::ok) == 2 * once);
+    CHECK(calls(2e36, atomic, errc::overflow) == once);
+  });
+}
+
+namespace {
+
+template <class T>
+void check_ranges() {
+  on_each_isa([](fedagg::isa) {
+    std::size_t wrong = 0;
+    for (std::size_t d = 0; d <= 70; ++d)
+      for (std::size_t at = 0; at < d || at == 0; ++at)
+        for (const T value : {T(3), T(-3), T(0), nan_of(T()), static_cast<T>(std::bit_cast<float>(0xff800000u))}) {
+          std::vector<T> a(d, 1), b(d, T(0.5));
+          if (d != 0) b[at] = value;
+          const T* from[2] = {a.data(), b.data()};
+          fedagg::impl::stream_range r[2];
+          fedagg::impl::on_active_isa(
+              [&](auto isa) { fedagg::impl::stream_kernel<decltype(isa)>::template ranges<2>(from, d, r); });
+          wrong += !r[0].finite || r[0].low != 0 || r[0].high != (d != 0 ? 1 : 0);
+          const bool finite = d == 0 || fedagg::is_finite(value);
+          wrong += r[1].finite != finite;
+          if (!finite || d == 0) continue;
+          const double high = value == T(0) ? (d > 1 ? 0.5 : 0) : 3;
+          wrong += r[1].high != high || r[1].low != (value < T(0) ? -3 : 0);
+        }
+    CHECK(wrong == 0);
+  });
+}
+
+} // namespace
+
+TEST_CASE("the bounds of what streams hold") {
+  check_ranges<float>();
+  check_ranges<double>();
 }
 
 TEST_CASE("streams that cannot be stepped over are refused before anything is written") {

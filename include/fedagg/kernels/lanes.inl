@@ -105,9 +105,30 @@ struct lane_ops<FEDAGG_ISA> {
   template <class V>
   FEDAGG_TARGET static inline void where_less(V& r, const V& a, const V& b, const V& yes, const V& no) noexcept {
     // Hidden, because a compiler told to ignore the sign of zero takes a minimum with its operands in any order.
+#if FEDAGG_X86 && FEDAGG_ISA_BYTES == 64
+    // A bit for each lane; made a vector and hidden there, the comparison would have to be done again.
+    if constexpr (sizeof(r[0]) == 8) {
+      unsigned char less = __builtin_ia32_cmppd512_mask(a, b, 17, static_cast<unsigned char>(-1), 4);
+      asm volatile("" : "+Yk"(less));
+#if defined(__clang__)
+      r = __builtin_ia32_selectpd_512(less, yes, no);
+#else
+      r = __builtin_ia32_blendmpd_512_mask(no, yes, less);
+#endif
+    } else {
+      unsigned short less = __builtin_ia32_cmpps512_mask(a, b, 17, static_cast<unsigned short>(-1), 4);
+      asm volatile("" : "+Yk"(less));
+#if defined(__clang__)
+      r = __builtin_ia32_selectps_512(less, yes, no);
+#else
+      r = __builtin_ia32_blendmps_512_mask(no, yes, less);
+#endif
+    }
+#else
     auto less = a < b;
     FEDAGG_FP_HIDE(less);
     r = s::pick(less, yes, no);
+#endif
   }
 
   template <class T>

@@ -112,6 +112,12 @@ struct sum_target {
 using sum_call = unsigned (*)(sum_step which, const void* const* rows, const double* a, std::size_t group,
                               std::size_t begin, std::size_t count, double* acc, const sum_target& to) noexcept;
 
+/// What the values of a stream are between, unless one is not finite.
+struct stream_range {
+  bool finite = true;
+  double low = 0, high = 0;
+};
+
 /// Virtual lanes of a row's sums, the elements of a block, and those of a chunk: fixed, so that they define the result.
 inline constexpr std::size_t row_lanes = 16;
 inline constexpr std::size_t row_block = 4096;

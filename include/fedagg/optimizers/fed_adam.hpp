@@ -45,19 +45,21 @@ struct fed_adam {
 
   struct at_coordinate {
     double eta, kept, beta1, rest1, beta2, rest2, tau, second;
+    bool decays, corrects;
     template <class L>
     void operator()(const L* in, L& x, L* s) const {
       const L& delta = in[0];
       s[0] = L(beta1) * s[0] + L(rest1) * delta;
       s[1] = L(beta2) * s[1] + L(rest2) * (delta * delta);
-      x = L(kept) * x + L(eta) * s[0] / (sqrt(L(second) * s[1]) + L(tau));
+      if (decays) x *= L(kept);
+      x += L(eta) * s[0] / (sqrt(corrects ? L(second) * s[1] : s[1]) + L(tau));
     }
   };
   template <class Round>
   at_coordinate step(const Round& round) const noexcept {
     const detail::moment_factors f = detail::factors_of(correction, beta1, beta2, round.number);
-    const double eta = learning_rate * round.rate;
-    return {eta * f.rate, 1 - eta * weight_decay, beta1, 1 - beta1, beta2, 1 - beta2, tau, f.second};
+    const double eta = learning_rate * round.rate, kept = 1 - eta * weight_decay;
+    return {eta * f.rate, kept, beta1, 1 - beta1, beta2, 1 - beta2, tau, f.second, kept != 1, f.second != 1};
   }
 };
 

@@ -28,16 +28,17 @@ struct fed_avgm {
   double initial(std::size_t) const noexcept { return 0; }
 
   struct at_coordinate {
-    double eta, beta, now, ahead;
+    double eta, beta;
+    bool ahead;
     template <class L>
     void operator()(const L* in, L& x, L* s) const {
       s[0] = L(beta) * s[0] + in[0];
-      x += L(eta) * (L(now) * in[0] + L(ahead) * s[0]);
+      x += L(eta) * (ahead ? in[0] + L(beta) * s[0] : s[0]);
     }
   };
   template <class Round>
   at_coordinate step(const Round& round) const noexcept {
-    return {learning_rate * round.rate, momentum, nesterov ? 1.0 : 0.0, nesterov ? momentum : 1.0};
+    return {learning_rate * round.rate, momentum, nesterov};
   }
 };
 

@@ -39,20 +39,21 @@ struct fed_yogi {
 
   struct at_coordinate {
     double eta, beta1, rest1, rest2, tau, second;
+    bool corrects;
     template <class L>
     void operator()(const L* in, L& x, L* s) const {
       const L& delta = in[0];
       const L square = delta * delta;
       s[0] = L(beta1) * s[0] + L(rest1) * delta;
-      const L up = where_less(s[1], square, square, L(0)), down = where_less(square, s[1], square, L(0));
-      s[1] += L(rest2) * (up - down);
-      x += L(eta) * s[0] / (sqrt(L(second) * s[1]) + L(tau));
+      const L part = L(rest2) * square;
+      s[1] = impl::not_negative_if(s[1] + where_less(s[1], square, part, where_less(square, s[1], -part, L(0))), s[1]);
+      x += L(eta) * s[0] / (sqrt(corrects ? L(second) * s[1] : s[1]) + L(tau));
     }
   };
   template <class Round>
   at_coordinate step(const Round& round) const noexcept {
     const detail::moment_factors f = detail::factors_of(correction, beta1, beta2, round.number);
-    return {learning_rate * round.rate * f.rate, beta1, 1 - beta1, 1 - beta2, tau, f.second};
+    return {learning_rate * round.rate * f.rate, beta1, 1 - beta1, 1 - beta2, tau, f.second, f.second != 1};
   }
 };
 

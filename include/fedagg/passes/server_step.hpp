@@ -88,12 +88,12 @@ template <class Step, std::size_t Aggregates, std::size_t Slots>
 struct server_stream {
   static constexpr std::size_t inputs = Aggregates, updates = 1 + Slots;
   Step step;
-  double origin; // 1 where the first aggregate is a model
+  bool model; // the first aggregate is one
   template <class L>
-  void operator()(const L* in, L* io) const {
+  FEDAGG_FLATTEN_TOO void operator()(const L* in, L* io) const {
     L aggregates[Aggregates];
     for (std::size_t k = 0; k < Aggregates; ++k) aggregates[k] = in[k];
-    aggregates[0] = in[0] - L(origin) * io[0];
+    if (model) aggregates[0] = in[0] - io[0];
     step(static_cast<const L*>(aggregates), io[0], io + 1);
   }
 };
@@ -131,7 +131,7 @@ public:
     const server_round now{s_.round_, how_.rate(s_.round_), how_.participation};
     const auto step = o_.step(now);
     using stream = server_stream<std::remove_const_t<decltype(step)>, aggregates_of<Optimizer>, Optimizer::slots>;
-    const stream over{step, g_.is_model() ? 1.0 : 0.0};
+    const stream over{step, g_.is_model()};
     const stream_options streams{.write = how_.write, .executor = how_.executor, .fault = how_.fault};
     stream_pass<stream> pass(over, s_.table_, streams);
     errc rc = how_.write == write::atomic ? pass.look() : errc::ok;

@@ -5,6 +5,7 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include <fedagg/core/model_view.hpp>
 #include <fedagg/core/options.hpp>
 #include <fedagg/core/relaxed.hpp>
+#include <fedagg/kernels/bounds.hpp>
 #include <fedagg/kernels/fp_guard.hpp>
 #include <fedagg/kernels/lanes.hpp>
 #include <fedagg/kernels/parts/stream.hpp>
@@ -101,6 +103,7 @@ public:
   }
 
 private:
+  static constexpr unsigned unsure = ~0u;
   static constexpr std::size_t default_grain = 65536, tile = 256, reasons = 64, inputs = Step::inputs;
   static constexpr std::size_t updates = [] {
     if constexpr (stream_step<Step>)
@@ -180,7 +183,33 @@ private:
     T* io[updates + 1] = {};
     for (std::size_t i = 0; i < inputs; ++i) in[i] = static_cast<const T*>(table_.input(k, i).data()) + begin;
     for (std::size_t i = 0; i < updates; ++i) io[i] = static_cast<T*>(table_.update(k, i).data()) + begin;
+    if constexpr (stream_step<Step> && requires(const Step& s, const bounds* a, bounds* b) { s(a, b); })
+      if (!store_)
+        if (const unsigned seen = foresee<T>(in, io, count); seen != unsure) return seen;
     return apply<T>(in, io, count, store_, sums);
+  }
+
+  /// Of a step that only looks: what is seen already in the bounds of what the streams hold, for much less than a step.
+  template <class T>
+  unsigned foresee(const T* const* in, T* const* io, std::size_t count) const noexcept {
+    const T* from[inputs + read_first + 1];
+    for (std::size_t i = 0; i < inputs; ++i) from[i] = in[i];
+    for (std::size_t i = 0; i < read_first; ++i) from[inputs + i] = io[i];
+    stream_range r[inputs + read_first + 1];
+    if constexpr (inputs + read_first != 0)
+      on_active_isa(
+          [&](auto isa) { stream_kernel<decltype(isa)>::template ranges<inputs + read_first>(from, count, r); });
+    bounds a[inputs + 1], b[updates];
+    for (std::size_t i = 0; i < inputs + read_first; ++i) {
+      if (!r[i].finite) return saw_non_finite;
+      (i < inputs ? a[i] : b[i - inputs]) = bounds(r[i].low, r[i].high);
+    }
+    step_(static_cast<const bounds*>(a), static_cast<bounds*>(b));
+    // Half the range leaves room for what rounding adds.
+    constexpr double most = static_cast<double>(std::numeric_limits<T>::max()) / 2;
+    for (const bounds& v : b)
+      if (!v.known() || v.low() < -most || v.high() > most) return unsure;
+    return 0;
   }
 
   /// Streams of several or short types, or of any strides: tile by tile through doubles, rounded once.
