@@ -206,7 +206,7 @@ private:
     }
     step_(static_cast<const bounds*>(a), static_cast<bounds*>(b));
     // Half the range leaves room for what rounding adds.
-    constexpr double most = static_cast<double>(std::numeric_limits<T>::max()) / 2;
+    constexpr double most = static_cast<double>((std::numeric_limits<T>::max)()) / 2;
     for (const bounds& v : b)
       if (!v.known() || v.low() < -most || v.high() > most) return unsure;
     return 0;
