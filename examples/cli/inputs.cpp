@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <sys/stat.h>
@@ -95,12 +96,13 @@ void read_weights(const aggregate_options& how, std::vector<input>& inputs) {
   }
 }
 
-std::optional<fault> difference(const safetensors_file& reference, const safetensors_file& other, bool bytes) {
+std::optional<fault> layout_difference(std::span<const safetensors_tensor> reference, const std::string& name,
+                                       const safetensors_file& other) {
   const auto differ = [&](const std::string& tensor, const std::string& text) {
     return fault{errc::client_layout, tensor,
-                 printable(other.name()) + ": tensor " + in_quotes(tensor) + " " + text + " " + printable(reference.name())};
+                 printable(other.name()) + ": tensor " + in_quotes(tensor) + " " + text + " " + printable(name)};
   };
-  for (const safetensors_tensor& mine : reference.tensors()) {
+  for (const safetensors_tensor& mine : reference) {
     const safetensors_tensor* const theirs = other.find(mine.name);
     if (theirs == nullptr) return differ(mine.name, "is missing; it is in");
     if (theirs->type != mine.type)
@@ -108,19 +110,26 @@ std::optional<fault> difference(const safetensors_file& reference, const safeten
     if (theirs->shape != mine.shape)
       return differ(mine.name, "has shape " + shape_text(theirs->shape) + ", but " + shape_text(mine.shape) + " in");
   }
-  if (other.tensors().size() > reference.tensors().size())
+  if (other.tensors().size() > reference.size()) {
+    std::set<std::string_view> names;
+    for (const safetensors_tensor& mine : reference) names.insert(mine.name);
     for (const safetensors_tensor& theirs : other.tensors())
-      if (reference.find(theirs.name) == nullptr) return differ(theirs.name, "is surplus; it is not in");
-  if (!bytes) return std::nullopt;
+      if (!names.contains(theirs.name)) return differ(theirs.name, "is surplus; it is not in");
+  }
+  return std::nullopt;
+}
+
+std::optional<fault> difference(const safetensors_file& reference, const safetensors_file& other, bool bytes) {
+  if (auto layout = layout_difference(reference.tensors(), reference.name(), other); layout || !bytes) return layout;
   for (const safetensors_tensor& mine : reference.tensors()) {
     const fedagg::dtype type = element_type(mine.type);
     if (is_floating(type) || is_integer(type)) continue;
     const auto a = reference.bytes(mine), b = other.bytes(*other.find(mine.name));
     if (!a.empty() && std::memcmp(a.data(), b.data(), a.size()) != 0) {
-      fault f = differ(mine.name, std::string("of type ") + name_of(mine.type) +
-                                      " cannot be aggregated (give --base to keep its value) and differs from that in");
-      f.code = errc::unsupported_element;
-      return f;
+      return fault{errc::unsupported_element, mine.name,
+                   printable(other.name()) + ": tensor " + in_quotes(mine.name) + " of type " + name_of(mine.type) +
+                       " cannot be aggregated (give --base to keep its value) and differs from that in " +
+                       printable(reference.name())};
     }
   }
   return std::nullopt;
@@ -153,28 +162,32 @@ const safetensors_file* most_common(std::span<const input> inputs) {
   return best;
 }
 
-fedagg::model_view in_order(const fedagg::mutable_model_view& out, const safetensors_file& file) {
+fedagg::model_view in_order(const fedagg::mutable_model_view& out, const safetensors_file& file,
+                            std::string_view prefix) {
   fedagg::model_view model;
-  for (const auto& entry : out.entries()) model.add(entry.name, file.view(*file.find(entry.name)));
+  for (const auto& entry : out.entries())
+    model.add(entry.name, file.view(*file.find(std::string(prefix).append(entry.name))));
   return model;
 }
 
-fedagg::cohort cohort_of(std::span<const input> inputs, const fedagg::mutable_model_view& out) {
+fedagg::cohort cohort_of(std::span<const input> inputs, const fedagg::mutable_model_view& out,
+                         std::string_view prefix) {
   fedagg::model_view nothing_alike;
   for (std::size_t k = 0; k <= out.size(); ++k) nothing_alike.add({}, fedagg::any_tensor());
   fedagg::cohort cohort;
   for (const input& in : inputs)
-    cohort.add(in.bad ? nothing_alike : in_order(out, in.file), {.weight = in.weight, .id = in.path});
+    cohort.add(in.bad ? nothing_alike : in_order(out, in.file, prefix), {.weight = in.weight, .id = in.path});
   return cohort;
 }
 
-std::vector<const input*> take_rejections(const fedagg::outcome& o, std::vector<input>& inputs) {
+std::vector<const input*> take_rejections(const fedagg::outcome& o, std::vector<input>& inputs,
+                                          std::string_view prefix) {
   std::vector<const input*> taken;
   for (const fedagg::rejection& r : o.rejected) {
     input& in = inputs[r.client];
     if (in.bad) continue;
-    in.bad = fault{r.reason, std::string(r.tensor_name),
-                   printable(in.path) + ": tensor " + in_quotes(r.tensor_name) + ": " + fedagg::message(r.reason)};
+    const std::string tensor = std::string(prefix).append(r.tensor_name);
+    in.bad = fault{r.reason, tensor, printable(in.path) + ": tensor " + in_quotes(tensor) + ": " + fedagg::message(r.reason)};
     taken.push_back(&in);
   }
   return taken;

@@ -16,6 +16,7 @@
 #include <fedagg/formats/safetensors.hpp>
 #include <fedagg/formats/safetensors_writer.hpp>
 #include <fedagg/formats/saved_state.hpp>
+#include <fedagg/passes/streams.hpp>
 
 #include "compiled/chains.hpp"
 #include "compiled/optimizers.hpp"
@@ -71,14 +72,20 @@ std::string identity(std::span<const safetensors_tensor> tensors, const auto& by
   return text;
 }
 
+/// y = x, in whatever types.
+struct value {
+  static constexpr std::size_t inputs = 1, updates = 1, outputs = 1;
+  template <class L>
+  void operator()(const L* in, L* io) const {
+    io[0] = in[0];
+  }
+};
+
 class round_job {
 public:
   explicit round_job(const round_options& how) : how_(how), strategy_(strategy_of(how.config)), server_(strategy_) {
     if (strategy_.secure)
       usage_error("the strategy asks for secure aggregation, and files hold what each client sent");
-    if (strategy_.optimizer.aggregates() > 1)
-      usage_error("the optimizer " + std::string(strategy_.optimizer.name()) +
-                  " needs the clients' controls, which files of one model each do not carry");
     aggregate_options paths;
     paths.files = how.files;
     paths.base = how.global;
@@ -118,6 +125,7 @@ private:
     if (!how_.trusted.empty()) open_file(how_.trusted, trusted_);
     finish_interrupted();
     load_state();
+    check_controls();
     inputs_ = open_inputs(how_.files);
     aggregate_options weights;
     weights.weights = how_.weights;
@@ -172,13 +180,49 @@ private:
                                               printable(how_.config) + "; --changed-strategy goes on with it");
   }
 
+  bool scaffold() const { return strategy_.optimizer.get_if<fedagg::scaffold_server>() != nullptr; }
+  bool is_trained(const safetensors_tensor& t) const {
+    return !is_control(t.name) && strategy_.roles.of(t.name, element_type(t.type)) == fedagg::role::train;
+  }
+
+  /// The state's word of the controls counts, not the model's: only what no round has written yet may be without one.
+  void check_controls() const {
+    for (const safetensors_tensor& t : global_.tensors()) {
+      if (!is_control(t.name)) continue;
+      const std::string text = printable(how_.global) + ": has tensor " + in_quotes(t.name);
+      if (!scaffold()) throw failure(errc::state_mismatch, text + ", but the strategy does not run SCAFFOLD");
+      if (server_.state().round() != 0) return;
+      for (const std::byte b : global_.bytes(t))
+        if (b != std::byte{})
+          throw failure(errc::state_mismatch, text + ", but " + printable(how_.state) +
+                                                  " is missing: clients remember what a new state would not");
+    }
+  }
+
+  /// What the model is now, and with SCAFFOLD a control for each trained tensor.
+  std::vector<safetensors_tensor> next_tensors() const {
+    std::vector<safetensors_tensor> all;
+    for (const safetensors_tensor& t : global_.tensors())
+      if (!is_control(t.name)) all.push_back(t);
+    if (!scaffold()) return all;
+    for (std::size_t k = 0, size = all.size(); k < size; ++k)
+      if (is_trained(all[k])) {
+        safetensors_tensor control = all[k];
+        control.name.insert(0, control_prefix);
+        all.push_back(std::move(control));
+      }
+    return all;
+  }
+
   void compare() {
+    const std::vector<safetensors_tensor> tensors = next_tensors();
+    const std::string& name = global_.name();
     for (input& in : inputs_) {
-      if (!in.bad) in.bad = difference(global_, in.file, false);
+      if (!in.bad) in.bad = layout_difference(tensors, name, in.file);
       if (in.bad) refuse_or_note(*in.bad);
     }
     if (!how_.trusted.empty())
-      if (const auto wrong = difference(global_, trusted_, false)) throw failure(wrong->code, wrong->text);
+      if (const auto wrong = layout_difference(tensors, name, trusted_)) throw failure(wrong->code, wrong->text);
   }
 
   void refuse_or_note(const fault& f) const {
@@ -191,28 +235,35 @@ private:
     metadata["fedagg.round"] = std::to_string(server_.state().round() + 1);
     metadata["fedagg.version"] = version();
     fedagg::file_error error;
-    if (fedagg::safetensors_writer::try_create(how_.global, global_.tensors(), metadata, writer_, error) != errc::ok)
+    if (fedagg::safetensors_writer::try_create(how_.global, next_tensors(), metadata, writer_, error) != errc::ok)
       throw failure(error);
-    for (const safetensors_tensor& tensor : writer_.tensors()) {
-      const auto from = global_.bytes(*global_.find(tensor.name));
-      if (!from.empty()) std::memcpy(writer_.bytes(tensor).data(), from.data(), from.size());
-    }
+    fedagg::mutable_model_view trained;
     // By name: the order of a file is the writer's choice, and the state is of a model with its tensors in order.
     for (const safetensors_tensor* tensor : by_name(writer_.tensors())) {
+      if (is_control(tensor->name)) continue;
+      const auto from = global_.bytes(*global_.find(tensor->name));
+      if (!from.empty()) std::memcpy(writer_.bytes(*tensor).data(), from.data(), from.size());
       const fedagg::dtype type = element_type(tensor->type);
       if (is_floating(type) || is_integer(type)) out_.add(tensor->name, writer_.view(*tensor));
+      if (is_trained(*tensor)) trained.add(tensor->name, writer_.view(*tensor));
     }
-    fedagg::cohort cohort = cohort_of(inputs_, out_);
+    fedagg::cohort cohort = cohort_of(inputs_, out_), changes;
     if (!how_.trusted.empty()) cohort.trusted(in_order(out_, trusted_));
+    if (scaffold()) {
+      changes = cohort_of(inputs_, trained, control_prefix);
+      if (!how_.trusted.empty()) changes.trusted(in_order(trained, trusted_, control_prefix));
+    }
     fedagg::thread_pool pool(how_.threads);
     watched executor(pool, line_);
     fedagg::strategy_options options;
     // What is stepped is a copy that is thrown away with everything else if the round is refused.
     options.write = fedagg::write::direct;
     options.executor = executor;
+    if (scaffold()) options.control_changes = &changes;
     const errc code = server_.try_round(cohort, out_, options);
     line_.clear();
     if (const int signal = interruptible::received(); signal != 0) interrupted(signal);
+    for (const input* in : take_control_rejections()) refuse_or_note(*in->bad);
     for (const input* in : take_rejections(server_.result(), inputs_)) refuse_or_note(*in->bad);
     if (code != errc::ok) {
       std::string text = std::string(fedagg::message(code)) + ": " + std::to_string(server_.result().used) + " of " +
@@ -220,6 +271,29 @@ private:
       if (!server_.fault().name.empty()) text += ", tensor " + in_quotes(server_.fault().name);
       throw failure(code, text);
     }
+    if (scaffold()) write_controls(trained);
+  }
+
+  /// Those whose controls are at fault, not their models.
+  std::vector<const input*> take_control_rejections() {
+    fedagg::outcome controls = server_.control_result();
+    std::erase_if(controls.rejected, [](const auto& r) { return r.reason == errc::invalid_weight; });
+    return take_rejections(controls, inputs_, control_prefix);
+  }
+
+  /// The server's control beside the model, for the clients of the next round.
+  void write_controls(const fedagg::mutable_model_view& trained) {
+    fedagg::mutable_model_view to;
+    for (const auto& entry : trained.entries()) {
+      const std::string name = std::string(control_prefix).append(entry.name);
+      to.add(entry.name, writer_.view(*std::ranges::find(writer_.tensors(), name, &safetensors_tensor::name)));
+    }
+    fedagg::stream_fault at;
+    const errc code =
+        fedagg::try_update(value{}, {&server_.state().slots()[0].model()}, {&to}, {.fault = &at});
+    if (code != errc::ok)
+      throw failure(code, printable(how_.global) + ": tensor " + in_quotes(std::string(control_prefix).append(at.name)) +
+                              ": " + fedagg::message(code));
   }
 
   void commit() {

@@ -100,6 +100,68 @@ class Round(Case):
         os.remove(self.path("s"))
         self.round(files=("a", "b", "c"), status=3, words=["b", '"w"', "NaN"])
 
+    SCAFFOLD = {"rule": {"rule": "mean"}, "weights": {"by": "uniform"}, "server": {"clients": 4, "state": "f64"},
+                "optimizer": {"optimizer": "scaffold_server", "learning_rate": 0.5}, "client": {"algorithm": "scaffold"}}
+
+    def scaffold_site(self, name, w, change, control="scaffold_control/w"):
+        save(self.path(name), {"w": ("F64", [2], w), "n": ("I64", [], [10]), "b": ("BOOL", [1], [0]),
+                               control: ("F64", [len(change)], change)})
+
+    def test_scaffold(self):
+        self.prepare(self.SCAFFOLD)
+        x, c = [1.0, 1.0], [0.0, 0.0]
+        for turn in range(1, 5):
+            a, b, da, db = [turn * 1.0, 2.0], [turn + 2.0, -1.0], [0.5, turn * 1.0], [1.5, -1.0]
+            self.scaffold_site("a", a, da)
+            self.scaffold_site("b", b, db)
+            self.round()
+            for j in range(2):
+                x[j] += 0.5 * ((a[j] + b[j]) / 2 - x[j])
+                c[j] += 2 / 4 * (da[j] + db[j]) / 2
+            tensors = load(self.path("g"))[0]
+            for name, want in (("w", x), ("scaffold_control/w", c)):
+                for got, value in zip(tensors[name][2], want):
+                    self.assertAlmostEqual(got, value, delta=1e-14 * (1 + abs(value)))
+            self.assertEqual(sorted(tensors), ["b", "n", "scaffold_control/w", "w"])
+
+    def test_a_site_whose_control_is_bad_is_left_out_of_both(self):
+        self.prepare(self.SCAFFOLD)
+        self.scaffold_site("a", [3, 3], [1, 2])
+        self.scaffold_site("b", [100, 100], [math.nan, 0])
+        self.scaffold_site("c", [5, 5], [3, 4])
+        done = self.round(files=("a", "b", "c"))
+        self.assertIn("left out: b: tensor \"scaffold_control/w\"", done.stderr)
+        tensors = load(self.path("g"))[0]
+        self.assertEqual(tensors["w"][2], [2.5, 2.5])
+        self.assertEqual(tensors["scaffold_control/w"][2], [1.0, 1.5])
+        for change, control, words in (([1, 2, 3], "scaffold_control/w", ["shape"]), ([1, 2], "scaffold_control/v", ["missing"])):
+            self.scaffold_site("b", [4, 4], change, control)
+            before = self.read("g")
+            done = self.round(files=("a", "b", "c"))
+            for word in ["left out: b", "scaffold_control/w", *words]:
+                self.assertIn(word, done.stderr)
+            self.assertNotEqual(self.read("g"), before)
+
+    def test_controls_belong_to_scaffold_and_to_their_state(self):
+        self.prepare(self.SCAFFOLD)
+        self.scaffold_site("a", [3, 3], [1, 2])
+        self.scaffold_site("b", [4, 4], [1, 2])
+        self.round()
+        self.round()
+        before = self.read("g")
+        state = self.read("s")
+        os.remove(self.path("s"))
+        self.round(status=3, words=["scaffold_control/w", "missing"])
+        with open(self.path("strategy.json"), "w") as file:
+            json.dump(self.STRATEGY, file)
+        self.write("s", state)
+        self.round("--changed-strategy", status=3, words=["scaffold_control/w", "does not run SCAFFOLD"])
+        self.assertEqual(self.read("g"), before)
+        self.prepare(self.SCAFFOLD)
+        os.remove(self.path("s"))
+        self.site("a", [3, 3])  # without a control
+        self.round(status=4, words=["left out: a"])
+
     def test_a_state_belongs_to_its_model_and_strategy(self):
         self.prepare()
         self.site("a", [3, 3])
