@@ -225,6 +225,16 @@ def check_rule_files(tree):
             yield path, 1, f'defines no `struct {stem}` with `name = "{stem}"`'
 
 
+def check_saved_states(tree):
+    """Every object that can be saved is saved and loaded by tests/strategies."""
+    tests = "".join(tree.text(f) for f in tree.files if re.fullmatch(r"tests/strategies/\w+\.cpp", f))
+    for path in tree.headers():
+        for number, line in enumerate(tree.text(path).splitlines(), 1):
+            kind = re.match(r'\s*static constexpr const char\*(?: const)? kind = "(\w+)"', line)
+            if kind and not re.search(rf"\b{kind.group(1)}", tests):
+                yield path, number, f"no test in tests/strategies saves a {kind.group(1)}"
+
+
 def check_readme(tree):
     if "README.md" not in tree.files:
         yield "README.md", 1, "is missing"
@@ -329,8 +339,8 @@ def fix(tree):
 
 
 CHECKS = [check_layers, check_included_files_exist, check_guards, check_include_style, check_heavy_headers,
-          check_standard_only, check_spdx, check_length, check_stems, check_rule_files, check_readme, check_index,
-          check_machine_paths, check_version, check_generated]
+          check_standard_only, check_spdx, check_length, check_stems, check_rule_files, check_saved_states, check_readme,
+          check_index, check_machine_paths, check_version, check_generated]
 
 
 def violations(tree, checks=CHECKS):
@@ -370,6 +380,7 @@ def plants():
     yield check_stems, *planted(rule, "")
     yield check_stems, "docs/rules/planted.md", "# planted\n"
     yield check_rule_files, *planted(rule, "struct other { static constexpr const char* name = \"other\"; };")
+    yield check_saved_states, *planted(core, '  static constexpr const char* kind = "planted";')
     yield check_readme, *planted(rule, "struct planted { static constexpr const char* name = \"planted\"; };")
     yield check_readme, "README.md", None
     yield check_index, "docs/planted.md", "# planted\n"
