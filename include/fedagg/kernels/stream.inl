@@ -113,7 +113,7 @@ struct stream_kernel<FEDAGG_ISA> {
     }
     for (std::size_t k = 0; k < N; ++k) {
       word part[width] = {};
-      std::memcpy(part, p[k] + whole, (count - whole) * sizeof(T));
+      if (whole != count) std::memcpy(part, p[k] + whole, (count - whole) * sizeof(T));
       widen(most[k], signs[k], s::template load<words>(part));
       word largest = 0, sign = 0;
       for (std::size_t i = 0; i < width; ++i) {
