@@ -101,7 +101,7 @@ public:
 
 private:
   errc adopt(const secure_setup& setup, const signing_key& identity) {
-    if (const errc rc = setup.check(); rc != errc::ok) return rc;
+    if (const errc rc = setup.template check<G>(); rc != errc::ok) return rc;
     setup_ = setup;
     identity_ = identity;
     public_key own;
