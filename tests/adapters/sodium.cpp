@@ -52,8 +52,11 @@ TEST_CASE("libsodium's random bytes differ and fill all that was asked for") {
   sodium_suite suite;
   std::array<std::uint8_t, 4096> a{}, b{};
   REQUIRE(suite.random(a));
+  sodium_suite copy = suite;
   REQUIRE(suite.random(b));
   CHECK(a != b);
+  REQUIRE(copy.random(a));
+  CHECK(a != b); // a copy repeats nothing
   // 64 zeros in a row among 4096 random bytes: below 4096 * 2^-512.
   const std::array<std::uint8_t, 64> zeros{};
   CHECK(std::search(a.begin(), a.end(), zeros.begin(), zeros.end()) == a.end());

@@ -35,11 +35,33 @@ struct other_suite : toy_suite {
 struct other_masks : chacha20_masks {
   static constexpr const char* name = "chacha8";
 };
+struct short_masks : chacha20_masks {
+  static constexpr std::uint64_t segment_bytes = 40;
+};
 
 constexpr threat_model curious = threat_model::curious, semi_malicious = threat_model::semi_malicious,
                        malicious = threat_model::malicious;
 
 } // namespace
+
+TEST_CASE("a segment that is longer than a mask is refused before anything begins") {
+  const secure_parameters fine = {.colluding = 1, .dropouts = 1, .threshold = 6};
+  for (const unsigned bits : {8u, 16u, 17u, 32u, 33u, 64u}) {
+    const std::uint64_t most = (std::uint64_t{1} << 38) / ring_layout::word_bytes_of(bits);
+    for (const std::uint64_t count : {most, most + 1}) {
+      secure_setup s = setup_of(7, fine);
+      REQUIRE(s.layout.try_add(bits, count) == errc::ok);
+      REQUIRE(s.layout.try_add(8, 1) == errc::ok);
+      CHECK(s.check() == (count == most ? errc::ok : errc::size_overflow));
+      CHECK(s.check<short_masks>() == errc::size_overflow);
+    }
+  }
+  secure_setup s = setup_of(7, fine);
+  CHECK(s.check<short_masks>() == errc::ok);
+  REQUIRE(s.layout.try_add(32, 11) == errc::ok);
+  CHECK(s.check<short_masks>() == errc::size_overflow);
+  CHECK(s.check() == errc::ok);
+}
 
 TEST_CASE("what is refused whatever the threat model") {
   for (const threat_model model : {curious, semi_malicious, malicious}) {
@@ -232,7 +254,8 @@ TEST_CASE("the hash of a setup, part by part") {
   part("fedagg secure aggregation 1 setup", 33);
   part("toy", 3);
   part("chacha20", 8);
-  for (const std::uint64_t x : {2u, 0u, 1u, 2u, 2u, 2u}) number(x); // model, colluding, dropouts, threshold, degree, inputs
+  for (const std::uint64_t x : {2u, 0u, 1u, 2u, 2u, 2u})
+    number(x); // model, colluding, dropouts, threshold, degree, inputs
   part(s.session.data(), 32);
   number(7);
   number(3);

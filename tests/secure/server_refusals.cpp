@@ -182,10 +182,10 @@ TEST_CASE("what is signed and wrong costs its sender its place") {
           break;
         default:
           changed(errc::wrong_context, [](std::uint8_t* p) { p[31] ^= 1; });
-          changed(errc::bad_share, [](std::uint8_t* p) { p[32] ^= 1; });                             // its own
-          changed(errc::message_format, [](std::uint8_t* p) { p[32 + shamir_share_bytes] ^= 1; });   // how many
-          changed(errc::bad_share, [](std::uint8_t* p) { p[32 + shamir_share_bytes + 4] ^= 3; });    // of another secret
-          changed(errc::bad_share, [](std::uint8_t* p) { p[32 + shamir_share_bytes + 4] = 0x80; });  // of none
+          changed(errc::bad_share, [](std::uint8_t* p) { p[32] ^= 1; });                            // its own
+          changed(errc::message_format, [](std::uint8_t* p) { p[32 + shamir_share_bytes] ^= 1; });  // how many
+          changed(errc::bad_share, [](std::uint8_t* p) { p[32 + shamir_share_bytes + 4] ^= 3; });   // of another secret
+          changed(errc::bad_share, [](std::uint8_t* p) { p[32 + shamir_share_bytes + 4] = 0x80; }); // of none
           changed(errc::bad_share, [](std::uint8_t* p) { p[32 + shamir_share_bytes + 40] ^= 0x80; }); // another share
         }
       }
@@ -286,6 +286,32 @@ TEST_CASE("dealers whose shares do not open are named by their holders") {
   for (std::uint32_t i = 0; i < 7; ++i) CHECK(r.aggregator.report(i).complaints == (i == 0 ? 2u : 0u));
 }
 
+TEST_CASE("holders that open what they like do not change the sum") {
+  // The two lowest say of every second dealer, each of another one, that its share did not open.
+  a_round r = round_of(threat_model::malicious);
+  play_to(r, server_stage::openings);
+  const std::size_t first = message_header_bytes + 32 + shamir_share_bytes + 4;
+  for (std::uint32_t i = 0; i < 7; ++i) {
+    bytes m = of(r.clients[i].output());
+    if (i < 2) {
+      for (std::size_t k = i; k < 6; k += 2)
+        std::fill_n(m.begin() + static_cast<std::ptrdiff_t>(first + 37 * k), 37, std::uint8_t{0});
+      m = signed_again(r, i, m);
+    }
+    CHECK_FALSE(r.aggregator.complete());
+    REQUIRE(r.aggregator.try_receive(m) == errc::ok);
+  }
+  CHECK(r.aggregator.complete());
+  REQUIRE(r.aggregator.try_advance() == errc::ok);
+  CHECK((r.taken() == r.expected()));
+  std::uint32_t complaints = 0;
+  for (std::uint32_t i = 0; i < 7; ++i) {
+    complaints += r.aggregator.report(i).complaints;
+    CHECK(r.aggregator.report(i).fault == errc::ok);
+  }
+  CHECK(complaints == 6);
+}
+
 namespace {
 
 /// The shares of a dealer that deals what it likes: of one seed while it promises another, or of another mask key.
@@ -359,7 +385,8 @@ TEST_CASE("a dealer whose shares yield another secret than it promised fails the
       const auto own = state();
       secret_key another;
       another.data()[5] = 5;
-      const bytes shares = dealt(r, hostile, m, own, lie == 1 ? another : own.seed, own.seed, lie == 2 ? another : own.mask_key);
+      const bytes shares =
+          dealt(r, hostile, m, own, lie == 1 ? another : own.seed, own.seed, lie == 2 ? another : own.mask_key);
       for (std::uint32_t i = 0; i < 7; ++i)
         REQUIRE(r.aggregator.try_receive(i == hostile ? bytes_view(shares) : r.clients[i].output()) == errc::ok);
       REQUIRE(r.aggregator.try_advance() == errc::ok);
@@ -417,6 +444,11 @@ TEST_CASE("a server that has not begun") {
   weak.parameters.threshold = 2;
   CHECK(server.try_begin(weak) == errc::insecure_parameters);
   CHECK(server.stage() == server_stage::idle);
+  // No mask is long enough for it, nor memory.
+  secure_setup large = r.world.setup;
+  REQUIRE(large.layout.try_add(8, (std::uint64_t{1} << 37) + 1) == errc::ok);
+  CHECK(server.try_begin(large) == errc::size_overflow);
+  CHECK(secure_client<toy_suite>().try_begin(large, r.world.identities[0]) == errc::size_overflow);
   // Messages of a round before, and of clients with other parameters.
   REQUIRE(server.try_begin(r.world.setup) == errc::ok);
   weak = r.world.setup;
@@ -427,7 +459,8 @@ TEST_CASE("a server that has not begun") {
   CHECK(server.report(0).fault == errc::ok);
 }
 
-TEST_CASE("keys of a round that was begun twice under one setup: whoever sends the old ones again costs a client its place") {
+TEST_CASE(
+    "keys of a round that was begun twice under one setup: whoever sends the old ones again costs a client its place") {
   a_round r = round_of(threat_model::malicious);
   REQUIRE(r.begin() == errc::ok);
   const bytes old = of(r.clients[hostile].output());

@@ -34,5 +34,7 @@ TEST_CASE("many clients on a sparse graph") {
     REQUIRE(run_large<toy_suite>(1000 + static_cast<std::uint32_t>(seed * 10), seed, count) == "");
   }
   REQUIRE(run_large<toy_suite>(150, 1, count) == "");
-  WARN(count.schedules << " rounds, " << count.sums << " sums");
+  WARN(count.schedules << " rounds, " << count.sums << " sums, " << count.incomplete << " incomplete, "
+                       << count.bad_dealers << " bad dealers");
+  if (many >= 10) CHECK(3 * count.sums >= 2 * count.schedules);
 }

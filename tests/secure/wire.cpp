@@ -99,7 +99,13 @@ TEST_CASE("sets of clients") {
     CHECK(other.within(s));
     CHECK_FALSE(s.within(other));
     CHECK_FALSE(s.within(client_set(n + 1)));
+    CHECK(copy.size() == s.size());
+    s.insert(0); // again
+    s.erase(n);
+    CHECK(copy == s);
     s.erase(0);
+    s.erase(0);
+    CHECK(s.size() + 1 == copy.size());
     CHECK(s.within(copy));
     CHECK_FALSE(copy.within(s));
     std::vector<std::uint8_t> bytes(copy.bytes().begin(), copy.bytes().end());

@@ -129,7 +129,6 @@ public:
   void expect(bool fine, const char* t) {
     if (!fine) complain(t);
   }
-  bool chance(std::uint64_t per_mille) { return random.below(1000) < per_mille; }
 
   /// A new round: fresh clients with fresh inputs.
   void begin() {

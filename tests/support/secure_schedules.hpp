@@ -67,6 +67,7 @@ std::string run_large(std::uint32_t n, std::uint64_t seed, tally& count) {
   ++count.schedules;
   faulty_round<Base> r(w, count);
   r.run();
+  if (r.kinds() < 4) w.complain("a round with few faults");
   return w.trouble.empty() && (p.model != fedagg::threat_model::curious || r.passive()) ? w.tracker.text() : w.trouble;
 }
 

@@ -3,6 +3,7 @@
 #define FEDAGG_TESTS_SUPPORT_SECURE_SIMULATION_HPP
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -51,16 +52,43 @@ public:
   faulty_round(world& w, tally& count) : w_(w), random_(w.random(), "faults"), count_(count), server_(w.quiet()) {
     for (auto* rate : {&drop_, &late_, &twice_, &corrupt_, &replay_, &crash_, &full_})
       *rate = random_.below(2) ? 0 : random_.below(random_.below(2) ? 40 : 200);
-    // Those that lose a client are worth few, or nothing would be summed.
+    // Those that lose a client are worth few, or nothing would be summed: of many clients about a third of what their
+    // dropouts allow for, of each kind some.
     drop_ /= 2, late_ /= 3;
+    if (large()) {
+      for (auto* rate : {&drop_, &late_, &twice_, &corrupt_, &crash_, &full_})
+        *rate = std::max<std::uint64_t>(*rate, 10);
+      const std::uint64_t lost = w.n() * (10 * drop_ + 5 * late_ + 2 * corrupt_) / 1000;
+      rarer_ = 1 + 3 * lost / (1 + w.setup.parameters.dropouts);
+    }
     lies_.resize(w.n());
     lost_.resize(w.n());
     fooled_.resize(w.n());
     gone_.resize(w.n());
     reached_.resize(w.n());
-    if (random_.below(3) == 0)
+    if (large()) {
+      // A few liars; now and then one that deals what yields no secret, at which no sum comes out.
+      const bool deals = random_.below(4) == 0;
+      std::uint32_t left = 6;
+      for (std::uint32_t i = 0; i < w.n() && left > 0; ++i) {
+        if (w.honest(i)) continue;
+        const lie l = static_cast<lie>(random_.below(lies));
+        if (!deals && l >= lie::sealed_rubbish && l <= lie::wrong_seed_hash) continue;
+        lies_[i] = l;
+        --left;
+      }
+    } else if (random_.below(3) == 0) {
       for (std::uint32_t i = 0; i < w.n(); ++i)
         if (!w.honest(i)) lies_[i] = static_cast<lie>(random_.below(lies));
+    }
+  }
+
+  enum fault { drop, late, twice, corrupt, crash, full, kinds_of_faults };
+  std::array<std::uint64_t, kinds_of_faults> faults{}; ///< how many happened, by kind
+  /// Kinds of which several happened.
+  std::size_t kinds() const {
+    return static_cast<std::size_t>(
+        std::count_if(faults.begin(), faults.end(), [](std::uint64_t f) { return f >= 3; }));
   }
 
   /// Nothing that a passive server may see was changed on its way to an honest client.
@@ -107,6 +135,14 @@ private:
     bytes text;
   };
 
+  bool large() const { return w_.n() > 64; }
+  /// Whether a fault happens, and that it did; one that can lose a client is rarer among many.
+  bool happens(fault kind, std::uint64_t per_mille, std::uint64_t rarer = 1) {
+    const bool yes = random_.below(1000 * rarer) < per_mille;
+    faults[kind] += yes;
+    return yes;
+  }
+
   std::uint32_t lost() const {
     std::uint32_t count = 0;
     for (const bool l : lost_) count += l;
@@ -132,29 +168,29 @@ private:
     std::vector<bool> sent(w_.n());
     for (std::uint32_t i = 0; i < w_.n(); ++i) {
       if (!server_.expects(i) || server_.report(i).fault != errc::ok) continue;
-      if (w_.chance(crash_)) w_.restart(i);
+      if (happens(crash, crash_)) w_.restart(i);
       if (gone_[i] || w_.parties[i].machine.stage() != answer_of(server_.stage())) {
         lost_[i] = true;
         continue;
       }
       const auto out = w_.parties[i].machine.output();
       const bytes text = w_.honest(i) ? bytes(out.begin(), out.end()) : lied(i, bytes(out.begin(), out.end()));
-      if (random_.below(1000) < corrupt_) inbox.push_back({i, letter::broken, broken(text)});
-      if (random_.below(1000) < drop_) {
+      if (happens(corrupt, corrupt_)) inbox.push_back({i, letter::broken, broken(text)});
+      if (happens(drop, drop_, rarer_)) {
         lost_[i] = true;
         // Often for good.
         gone_[i] = random_.below(2);
         continue;
       }
-      if (random_.below(1000) < late_) {
+      if (happens(late, late_, rarer_)) {
         lost_[i] = true;
         delayed_.push_back({i, letter::right, text});
         continue;
       }
       sent[i] = true;
       inbox.push_back({i, letter::right, text});
-      if (random_.below(1000) < twice_) inbox.push_back({i, letter::right, text});
-      if (random_.below(1000) < corrupt_) inbox.push_back({i, letter::broken, broken(text)});
+      if (happens(twice, twice_)) inbox.push_back({i, letter::right, text});
+      if (happens(corrupt, corrupt_)) inbox.push_back({i, letter::broken, broken(text)});
     }
     while (old_ > 0 && random_.below(1000) < replay_)
       inbox.push_back({0, letter::replayed, w_.past[random_.below(old_)]});
@@ -430,17 +466,17 @@ private:
       context_ = h.binding;
       while (old_ > 0 && random_.below(1000) < replay_) (void)w_.give(i, w_.past[an_old_one_for(i)]);
       if (gone_[i]) continue;
-      if (random_.below(1000) < corrupt_ && w_.give(i, broken(message)) == errc::ok) {
+      if (happens(corrupt, corrupt_, rarer_) && w_.give(i, broken(message)) == errc::ok) {
         fooled_[i] = lost_[i] = true;
         fooled_survivors_ = fooled_survivors_ || p.machine.stage() >= client_stage::sent_consent;
       }
-      if (random_.below(1000) < drop_) {
+      if (happens(drop, drop_, rarer_)) {
         lost_[i] = true;
         gone_[i] = random_.below(2);
         continue;
       }
       const client_stage before = p.machine.stage();
-      if (random_.below(1000) < full_) {
+      if (happens(full, full_)) {
         p.saved.full = true;
         const errc rc = w_.give(i, message);
         const bool saved = !p.saved.full;
@@ -456,9 +492,8 @@ private:
         w_.expect(lost_[i] || !w_.honest(i) || !must_end(), "an honest client refused a right message");
         lost_[i] = true;
       }
-      if (random_.below(1000) < twice_)
-        w_.expect(w_.give(i, message) == rc || rc != errc::ok, "sent twice, answered once");
-      if (w_.chance(crash_)) w_.restart(i);
+      if (happens(twice, twice_)) w_.expect(w_.give(i, message) == rc || rc != errc::ok, "sent twice, answered once");
+      if (happens(crash, crash_)) w_.restart(i);
     }
   }
 
@@ -494,7 +529,8 @@ private:
   fedagg::random_stream random_;
   tally& count_;
   typename world::server server_;
-  std::uint64_t drop_, late_, twice_, corrupt_, replay_, crash_, full_;
+  std::uint64_t drop_, late_, twice_, corrupt_, replay_, crash_, full_; ///< per mille
+  std::uint64_t rarer_ = 1;
   std::vector<lie> lies_;
   std::vector<bool> lost_, fooled_, gone_, reached_;
   std::vector<bool> unsigned_ = std::vector<bool>(w_.n());

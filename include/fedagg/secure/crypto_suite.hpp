@@ -14,7 +14,8 @@ inline constexpr std::size_t seal_nonce_bytes = 24;
 inline constexpr std::size_t seal_tag_bytes = 16;
 
 /// The primitives that secure aggregation stands on, from a well-kept library: `fedagg/adapters/sodium.hpp` is the real
-/// one. A copyable object; nothing in it may throw. Constant time in all secrets.
+/// one. A copyable object; nothing in it may throw. Constant time in all secrets. Clients and servers copy it, also for
+/// what they then give up: no copy may draw what another one drew, so the state of a generator is not copied with it.
 ///
 ///   S::name                                   stands in every hash: two suites never talk to each other
 ///   random(out)                               secret random bytes of the system; false if there are none

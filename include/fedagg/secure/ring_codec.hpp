@@ -138,6 +138,7 @@ public:
     ring_report report;
     ring_options own = how;
     own.report = &report;
+    own.write = write::direct; // nobody sees `out` where it fails
     const errc rc = try_encode(update, weight, extras, random, out, own);
     if (how.report) *how.report = report;
     if (rc != errc::ok) impl::raise(rc, report.fault.name);

@@ -30,8 +30,9 @@ public:
     keep_ = keep;
   }
 
-  /// A new round, whatever came of the last one. What `secure_setup::check` says, `unknown_client` if the key is none
-  /// of the roster's, `no_randomness`, `state_not_saved`, `out_of_memory`: then nothing has begun.
+  /// A new round, whatever came of the last one; never the same one again, whose number is `setup.round`. What
+  /// `secure_setup::check` says, `unknown_client` if the key is none of the roster's, `no_randomness`,
+  /// `state_not_saved`, `out_of_memory`: then nothing has begun.
   [[nodiscard]] errc try_begin(const secure_setup& setup, const signing_key& identity) noexcept {
     return impl::no_throw([&] {
       secure_client next(suite_);
@@ -46,7 +47,8 @@ public:
   }
 
   /// Goes on from a sealed state. `output()` are the bytes that were ready to be sent when it was saved: send them
-  /// again. `state_mismatch` if it was sealed under another key, in another round, by another client, or is damaged;
+  /// again. Where keys or shares were sent last, `try_input` is to be called again: a vector that is not masked is in
+  /// no state. `state_mismatch` if it was sealed under another key, in another round, by another client, or is damaged;
   /// `bad_parameter` without `keep`.
   /// **Only the latest state may be restored**: an older one makes a client answer twice, which opens its input.
   [[nodiscard]] errc try_restore(const secure_setup& setup, const signing_key& identity, bytes_view sealed) noexcept {
@@ -101,7 +103,7 @@ public:
 
 private:
   errc adopt(const secure_setup& setup, const signing_key& identity) {
-    if (const errc rc = setup.check(); rc != errc::ok) return rc;
+    if (const errc rc = setup.template check<G>(); rc != errc::ok) return rc;
     setup_ = setup;
     identity_ = identity;
     public_key own;

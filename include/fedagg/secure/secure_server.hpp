@@ -29,12 +29,14 @@ public:
   /// A new round. What `secure_setup::check` says, `no_randomness`, `out_of_memory`.
   [[nodiscard]] errc try_begin(const secure_setup& setup) noexcept {
     return impl::no_throw([&] {
+      if (const errc rc = setup.template check<G>(); rc != errc::ok) return rc;
       secure_server next(book_.suite());
       if (const errc rc = next.book_.begin(setup, setup.template hash<S, G>()); rc != errc::ok) return rc;
       if (const errc rc = next.sum_.try_reset(setup.layout); rc != errc::ok) return rc;
       next.answered_ = client_set(setup.clients());
       next.culprit_ = setup.clients();
       next.stage_ = server_stage::keys;
+      next.waiting_ = setup.clients();
       *this = std::move(next);
       return errc::ok;
     });
@@ -45,11 +47,7 @@ public:
   bool expects(std::uint32_t client) const noexcept { return book_.expects(stage_, client); }
   bool answered(std::uint32_t client) const noexcept { return answered_.contains(client); }
   std::uint32_t answers() const noexcept { return answered_.size(); }
-  bool complete() const noexcept {
-    for (std::uint32_t i = 0; i < clients(); ++i)
-      if (expects(i) && !answered(i) && report(i).fault == errc::ok) return false;
-    return true;
-  }
+  bool complete() const noexcept { return waiting_ == 0; }
   /// Whose inputs the sum is made of: known once the stage `inputs` is over.
   const client_set& survivors() const noexcept { return book_.survivors(); }
   const client_report& report(std::uint32_t client) const noexcept { return book_[client].report; }
@@ -106,6 +104,7 @@ private:
     if (!verify_digest(book_.suite(), book_.setup().roster[header.client], seen, message)) return errc::bad_signature;
     const errc rc = message.size() < size ? errc::message_format : take(header.client, message);
     if (rc == errc::out_of_memory) return rc;
+    --waiting_;
     if (rc != errc::ok) {
       peer.report.fault = rc;
       peer.report.stage = stage_;
@@ -159,6 +158,8 @@ private:
     stage_ = stage_ == server_stage::inputs && !setup.consistent()
                  ? server_stage::openings
                  : static_cast<server_stage>(static_cast<int>(stage_) + 1);
+    waiting_ = 0;
+    for (std::uint32_t i = 0; i < clients(); ++i) waiting_ += expects(i) && report(i).fault == errc::ok;
     return errc::ok;
   }
 
@@ -175,6 +176,7 @@ private:
       book_[culprit].report.stage = stage_;
     }
     stage_ = rc == errc::ok ? server_stage::done : server_stage::failed;
+    waiting_ = 0;
     book_.forget_shares();
     return rc;
   }
@@ -184,6 +186,7 @@ private:
   impl::server_book<S> book_;
   server_stage stage_ = server_stage::idle;
   client_set answered_;
+  std::uint32_t waiting_ = 0; // for so many
   ring_vector sum_;
   std::uint32_t culprit_ = 0;
 };

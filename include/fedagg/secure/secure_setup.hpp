@@ -41,9 +41,9 @@ constexpr graph_setting graph_of(std::uint32_t clients, const secure_parameters&
 
 } // namespace impl
 
-/// Sets degree and threshold to the cheapest that keep what the other parameters promise: a sparse graph where one does,
-/// but in the `malicious` model. `insecure_parameters` where none does, `bad_parameter` for no clients or too many;
-/// unchanged then.
+/// Sets degree and threshold to the cheapest that keep what the other parameters promise: a sparse graph where one
+/// does, but in the `malicious` model. `insecure_parameters` where none does, `bad_parameter` for no clients or too
+/// many; unchanged then.
 [[nodiscard]] constexpr errc try_choose_graph(std::uint32_t clients, secure_parameters& p) noexcept {
   graph_parameters found;
   const errc rc = try_find_graph(impl::graph_of(clients, p), found);
@@ -85,7 +85,7 @@ struct secure_setup {
   std::uint32_t minimum_inputs() const noexcept {
     return parameters.minimum_inputs == 0 ? parameters.colluding + 2 : parameters.minimum_inputs;
   }
-  /// Clients must sign what they open, before anyone opens it?
+  /// Whether clients first sign whose inputs are summed, and open nothing before a quorum has signed the same.
   bool consistent() const noexcept { return parameters.model != threat_model::curious; }
   /// How many signatures on one set of survivors: two sets cannot both get that many, because an honest client signs
   /// one. More than half of all clients and the colluding ones once more; on the complete graph the threshold is.
@@ -103,12 +103,16 @@ struct secure_setup {
   }
 
   /// `ok` if the conditions of the threat model hold (see threat_model.hpp), else `insecure_parameters`; `bad_key` for
-  /// a key that stands twice in the roster; `bad_parameter`.
+  /// a key that stands twice in the roster; `size_overflow` for a segment that is longer than a mask;
+  /// `bad_parameter`.
+  template <mask_generator G = chacha20_masks>
   errc check() const noexcept {
     const secure_parameters& p = parameters;
     if (roster.size() < 2 || roster.size() > 1000000 || layout.size() == 0) return errc::bad_parameter;
     const std::uint32_t n = clients();
     if (p.colluding >= n || p.dropouts >= n || p.degree >= n) return errc::bad_parameter;
+    for (std::size_t k = 0; k < layout.size(); ++k)
+      if (layout.segment(k).count > std::uint64_t{G::segment_bytes} / layout.word_bytes(k)) return errc::size_overflow;
     if (minimum_inputs() < p.colluding + 2) return errc::insecure_parameters;
     if (least() > n - p.dropouts) return errc::insecure_parameters;
     const errc rc = complete() ? check_complete(n, threshold(), p.colluding, p.dropouts, p.model)

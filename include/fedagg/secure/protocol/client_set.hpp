@@ -25,6 +25,9 @@ public:
     if (roster % 8 != 0 && in.back() >> (roster % 8) != 0) return errc::message_format;
     out.bits_.assign(in.begin(), in.end());
     out.roster_ = roster;
+    out.size_ = 0;
+    for (unsigned byte : in)
+      for (; byte != 0; byte &= byte - 1) ++out.size_;
     return errc::ok;
   }
 
@@ -32,17 +35,12 @@ public:
   bytes_view bytes() const noexcept { return bits_; }
   bool contains(std::uint32_t i) const noexcept { return i < roster_ && (bits_[i / 8] >> (i % 8) & 1); }
   void insert(std::uint32_t i) noexcept {
-    if (i < roster_) bits_[i / 8] = static_cast<std::uint8_t>(bits_[i / 8] | 1u << (i % 8));
+    if (i < roster_ && !contains(i)) flip(i), ++size_;
   }
   void erase(std::uint32_t i) noexcept {
-    if (i < roster_) bits_[i / 8] = static_cast<std::uint8_t>(bits_[i / 8] & ~(1u << (i % 8)));
+    if (contains(i)) flip(i), --size_;
   }
-  std::uint32_t size() const noexcept {
-    std::uint32_t count = 0;
-    for (const std::uint8_t byte : bits_)
-      for (unsigned b = byte; b != 0; b &= b - 1) ++count;
-    return count;
-  }
+  std::uint32_t size() const noexcept { return size_; }
   bool within(const client_set& other) const noexcept {
     if (roster_ != other.roster_) return false;
     for (std::size_t k = 0; k < bits_.size(); ++k)
@@ -52,8 +50,10 @@ public:
   bool operator==(const client_set&) const = default;
 
 private:
+  void flip(std::uint32_t i) noexcept { bits_[i / 8] = static_cast<std::uint8_t>(bits_[i / 8] ^ 1u << (i % 8)); }
+
   std::vector<std::uint8_t> bits_;
-  std::uint32_t roster_ = 0;
+  std::uint32_t roster_ = 0, size_ = 0;
 };
 
 } // namespace fedagg::inline FEDAGG_ABI

@@ -3,10 +3,8 @@
 #define FEDAGG_SECURE_PROTOCOL_SERVER_BOOK_HPP
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 #include <fedagg/core/errc.hpp>
@@ -14,6 +12,7 @@
 #include <fedagg/secure/protocol/client_set.hpp>
 #include <fedagg/secure/protocol/key_schedule.hpp>
 #include <fedagg/secure/protocol/messages.hpp>
+#include <fedagg/secure/protocol/opened_shares.hpp>
 #include <fedagg/secure/secure_setup.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS {
@@ -39,12 +38,12 @@ public:
 
   explicit server_book(const S& suite) : suite_(suite) {}
 
-  /// Throws std::bad_alloc.
+  /// With a setup that was checked. Throws std::bad_alloc.
   errc begin(const secure_setup& setup, const digest& setup_hash) {
-    if (const errc rc = setup.check(); rc != errc::ok) return rc;
     setup_ = setup;
     setup_hash_ = setup_hash;
     peers_.resize(setup.clients());
+    opened_ = opened_shares(setup.clients());
     for (client_set* set : {&listed_, &dealers_, &survivors_, &consented_}) *set = client_set(setup.clients());
     if (!suite_.random(probe_.bytes()) || !suite_.random(graph_seed_)) return errc::no_randomness;
     return graph_.try_reset(setup.clients(), setup.degree(), graph_seed_);
@@ -83,7 +82,12 @@ public:
   /// The end of a stage: who answered is who goes on. Throws std::bad_alloc.
   void close(server_stage stage, const client_set& answered) {
     if (stage == server_stage::keys) list(answered);
-    if (stage == server_stage::shares) dealers_ = answered;
+    if (stage == server_stage::shares) {
+      dealers_ = answered;
+      for (peer& p : peers_)
+        p.dealers = static_cast<std::size_t>(std::count_if(p.neighbours.begin(), p.neighbours.end(),
+                                                           [&](std::uint32_t j) { return dealers_.contains(j); }));
+    }
     if (stage == server_stage::inputs) {
       survivors_ = answered;
       consent_ = key_schedule<S>(suite_, context_).survivors(dealers_.bytes(), survivors_.bytes());
@@ -92,25 +96,18 @@ public:
   }
   /// Nothing of it is needed once the masks are known.
   void forget_shares() noexcept {
-    for (peer& p : peers_) {
-      p.shares.clear();
-      p.opened.clear();
-    }
+    for (peer& p : peers_) p.shares.clear();
+    opened_ = {};
   }
 
-  /// A share that was opened, by the holder's point.
-  struct held_share {
-    std::uint32_t point;
-    std::array<std::uint8_t, shamir_share_bytes> share;
-  };
   struct peer {
     client_report report;
     directory_entry entry;
     digest last = {};                      // hash of its message in this stage
     std::vector<std::uint32_t> neighbours; // those of the directory, ascending
     digest seed_hash = {}, own_hash = {};
+    std::size_t dealers = 0;           // how many of them dealt shares
     std::vector<sealed_shares> shares; // for each of them
-    std::vector<held_share> opened;    // of its self mask's seed if it survives, else of its mask key
     signature consent = {};
   };
 
@@ -127,7 +124,7 @@ public:
     case server_stage::consents:
       return around + 32;
     default:
-      return around + 32 + shamir_share_bytes * own + 4 + dealers_of(client) * opened_share::bytes;
+      return around + 32 + shamir_share_bytes * own + 4 + peers_[client].dealers * opened_share::bytes;
     }
   }
 
@@ -174,21 +171,18 @@ public:
     wire_reader r(in);
     if (r.array<32>() != consent_) return errc::wrong_context;
     // All memory before the first share is taken: a message is taken as a whole or not at all.
-    p.opened.reserve(p.neighbours.size() + 1);
-    for (const std::uint32_t j : p.neighbours) peers_[j].opened.reserve(peers_[j].neighbours.size() + 1);
+    opened_.reserve(client, p.neighbours.size() + 1);
+    for (const std::uint32_t j : p.neighbours) opened_.reserve(j, peers_[j].neighbours.size() + 1);
     const key_schedule<S> keys(suite_, context_);
     errc result = errc::ok;
     const auto take = [&](std::uint32_t dealer, const digest& promised, share_of kind, bytes_view share) {
-      if (keys.share_hash(kind, dealer, client, share) != promised) {
+      if (keys.share_hash(kind, dealer, client, share) == promised)
+        opened_.add(dealer, client, share);
+      else
         result = errc::bad_share;
-        return;
-      }
-      held_share& h = peers_[dealer].opened.emplace_back();
-      h.point = shamir_x(client);
-      std::memcpy(h.share.data(), share.data(), shamir_share_bytes);
     };
     if (setup_.complete()) take(client, p.own_hash, share_of::self_mask, r.bytes(shamir_share_bytes));
-    if (r.u32() != dealers_of(client)) return errc::message_format;
+    if (r.u32() != p.dealers) return errc::message_format;
     for (const std::uint32_t dealer : p.neighbours) {
       if (!dealers_.contains(dealer)) continue;
       opened_share opened;
@@ -245,28 +239,14 @@ public:
   errc masks(std::vector<mask_key>& masks, std::uint32_t& culprit) {
     const std::uint32_t n = setup_.clients(), t = setup_.threshold();
     for (std::uint32_t i = 0; i < n; ++i)
-      if (dealers_.contains(i) && peers_[i].opened.size() < t && needed(i)) return errc::round_incomplete;
+      if (dealers_.contains(i) && opened_.count(i) < t && needed(i)) return errc::round_incomplete;
     const key_schedule<S> keys(suite_, context_);
-    secret_buffer shares(std::size_t{t} * shamir_share_bytes);
-    std::vector<std::uint32_t> points(t), weighed;
-    shamir_weights weights;
+    opened_.rank(t);
     for (std::uint32_t i = 0; i < n; ++i) {
       if (!dealers_.contains(i) || !needed(i)) continue;
-      const bool survives = survivors_.contains(i);
-      // The t lowest holders: mostly the same for all dealers, and so are the weights.
-      std::vector<held_share>& opened = peers_[i].opened;
-      std::sort(opened.begin(), opened.end(), [](const auto& x, const auto& y) { return x.point < y.point; });
-      for (std::uint32_t k = 0; k < t; ++k) {
-        points[k] = opened[k].point;
-        std::memcpy(shares.data() + k * shamir_share_bytes, opened[k].share.data(), shamir_share_bytes);
-      }
-      if (points != weighed) {
-        if (const errc rc = weights.try_reset(points); rc != errc::ok) return rc;
-        weighed = points;
-      }
       secret_key secret;
-      if (weights.reconstruct({shares.data(), shares.size()}, secret) != errc::ok) return culprit = i, errc::bad_dealer;
-      if (survives) {
+      if (const errc rc = opened_.secret(i, secret); rc != errc::ok) return culprit = i, rc;
+      if (survivors_.contains(i)) {
         if (keys.seed_hash(secret, i) != peers_[i].seed_hash) return culprit = i, errc::bad_dealer;
         keys.self_mask(secret, i, masks.emplace_back());
         masks.back().subtract = true;
@@ -286,12 +266,6 @@ public:
   }
 
 private:
-  std::size_t dealers_of(std::uint32_t client) const noexcept {
-    std::size_t count = 0;
-    for (const std::uint32_t j : peers_[client].neighbours) count += dealers_.contains(j);
-    return count;
-  }
-
   /// Where a client stands among a dealer's neighbours.
   std::size_t place(std::uint32_t dealer, std::uint32_t client) const noexcept {
     const auto& all = peers_[dealer].neighbours;
@@ -330,6 +304,7 @@ private:
   secret_key probe_;
   mask_graph graph_;
   std::vector<peer> peers_;
+  opened_shares opened_; // of the seeds of survivors' self masks, of the mask keys of the other dealers
   client_set listed_, dealers_, survivors_, consented_;
   std::vector<std::uint8_t> directory_;
 };
