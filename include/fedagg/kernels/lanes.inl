@@ -144,10 +144,9 @@ struct lane_ops<FEDAGG_ISA> {
     auto* x = reinterpret_cast<image*>(data);
     auto** rows = reinterpret_cast<const T**>(data + k::padded(n));
     for (std::size_t i = 0; i < n; ++i) rows[i] = reinterpret_cast<const T*>(data + i);
-    const auto top = s::template fill<typename k::template image<T>, s::template width<T>>(largest_image<T>);
-    image low, high;
+    image low{}, high{};
     // Blocks are read whole before they are written, each in its own place: sorting in place is safe.
-    k::sort_rows(static_cast<const T* const*>(rows), 0, n, reinterpret_cast<const T*>(&top), x, 0, {0, n}, low, high);
+    k::sort_rows(static_cast<const T* const*>(rows), n, 0, largest_image<T>, x, {0, n}, low, high);
     for (std::size_t i = 0; i < n; ++i) s::store(x + i, s::order_image(s::template load<image>(x + i)));
   }
 };

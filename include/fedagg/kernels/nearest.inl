@@ -21,59 +21,6 @@ struct nearest_kernel<FEDAGG_ISA> {
   template <class T>
   using tile = typename windows::template tile<T>;
 
-  /// Sorts the vectors at rows[0] + j .. rows[n - 1] + j into memory: images, padded with the largest finite one.
-  template <class T>
-  using sort_column = void (*)(const T* const* rows, std::size_t n, std::size_t j, column<T>* to, column<T>& low,
-                               column<T>& high) noexcept;
-
-  /// Surely <= n <= N rows: sorted in registers, and stored, because what follows takes them by position.
-  template <std::size_t Surely, std::size_t N, class T>
-  FEDAGG_TARGET FEDAGG_FLATTEN static void sort_few(const T* const* rows, std::size_t n, std::size_t j, column<T>* to,
-                                                    column<T>& low, column<T>& high) noexcept {
-    column<T> x[N];
-#pragma GCC unroll 32
-    for (std::size_t i = 0; i < N; ++i) {
-      x[i] = s::template fill<image<T>, s::template width<T>>(sorter::template largest<T>);
-      if (i < Surely || i < n) {
-        x[i] = s::order_image(s::template load<column<T>>(rows[i] + j));
-        if (j * sizeof(T) % 64 == 0) FEDAGG_PREFETCH(rows[i] + j + 1024 / sizeof(T));
-      }
-    }
-    sorter::template network<N>(x);
-    low = x[0];
-    high = x[N - 1];
-#pragma GCC unroll 32
-    for (std::size_t i = 0; i < N; ++i) to[i] = x[i];
-  }
-
-  /// Any n.
-  template <class T>
-  FEDAGG_TARGET FEDAGG_NOINLINE static void sort_many(const T* const* rows, std::size_t n, std::size_t j, column<T>* to,
-                                                      column<T>& low, column<T>& high) noexcept {
-    const auto top = s::template fill<image<T>, s::template width<T>>(sorter::template largest<T>);
-    T padding[s::template width<T>];
-    std::memcpy(padding, &top, sizeof padding);
-    sorter::sort_rows(rows, j, n, static_cast<const T*>(padding), to, 1024 / sizeof(T), {0, n}, low, high);
-  }
-
-  template <class T>
-  static sort_column<T> sort_for(std::size_t n) noexcept {
-    // As in window_kernel.
-    if constexpr (s::bytes > 16 || (sizeof(T) == 4 && !FEDAGG_X86))
-      if (n <= 8) return sort_few<1, 8, T>;
-    if constexpr (s::bytes > 16) {
-      if (n <= 16) return sort_few<9, 16, T>;
-      if constexpr (sizeof(T) == 4)
-        if (n <= 20) return sort_few<17, 20, T>;
-      if constexpr (s::bytes == 64) {
-        if (n <= 24) return sort_few<17, 24, T>;
-        if constexpr (sizeof(T) == 4)
-          if (n <= 32) return sort_few<25, 32, T>;
-      }
-    }
-    return sort_many<T>;
-  }
-
   /// Some columns of a sorted tile, `wide` of them, in double; times `part` if Scaled.
   template <class T, bool Scaled>
   struct values {
@@ -140,9 +87,15 @@ struct nearest_kernel<FEDAGG_ISA> {
   /// A full vector of coordinates at j.
   template <class T>
   FEDAGG_TARGET static inline void step(const T* const* rows, std::size_t n, const nearest_values& v, std::size_t j,
-                                        sort_column<T> sort, tile<T>& t, column<T>* x) noexcept {
-    column<T> low, high;
-    sort(rows, n, j, x, low, high);
+                                        tile<T>& t, column<T>* x) noexcept {
+    column<T> low{}, high{};
+    if (n <= register_rows) {
+      const std::size_t sorted = sorter::template sort_for<T>(n)(rows, n, j, 1, sorter::template largest<T>, x);
+      low = x[0];
+      high = x[sorted - 1];
+    } else {
+      sorter::sort_rows(rows, n, j, sorter::template largest<T>, x, {0, n}, low, high);
+    }
     windows::check(t, low, high);
     sums<T> total;
 #pragma GCC unroll 2
@@ -173,10 +126,9 @@ struct nearest_kernel<FEDAGG_ISA> {
                                                     void* scratch) noexcept {
     constexpr std::size_t width = s::template width<T>;
     auto* columns = static_cast<column<T>*>(scratch);
-    const sort_column<T> sort = sort_for<T>(n);
     tile<T> t{{0, n - v.dropped}, out, mode};
     const std::size_t last = end - (end - begin) % width;
-    for (std::size_t j = begin; j < last; j += width) step(rows, n, v, j, sort, t, columns);
+    for (std::size_t j = begin; j < last; j += width) step(rows, n, v, j, t, columns);
     if (last < end) {
       // Less than a vector is left: the rows' ends become vectors of their own.
       auto* ends = reinterpret_cast<T*>(columns + sorter::padded(n));
@@ -189,7 +141,7 @@ struct nearest_kernel<FEDAGG_ISA> {
       T result[width];
       t.out = out ? result : nullptr;
       t.mode.past_cache = false;
-      step(static_cast<const T* const*>(ends_of), n, v, 0, sort, t, columns);
+      step(static_cast<const T* const*>(ends_of), n, v, 0, t, columns);
       if (out) std::memcpy(out + last, result, (end - last) * sizeof(T));
     }
     if (mode.past_cache) s::fence();

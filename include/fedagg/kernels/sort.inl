@@ -40,22 +40,6 @@ struct sort_kernel<FEDAGG_ISA> {
   template <class V>
   static constexpr bool looped = s::bytes == 16 || (s::bytes == 32 && sizeof(V{}[0]) == 8);
 
-  /// Loads register_rows vectors of T from where they lie, and stores their images sorted.
-  template <class T>
-  FEDAGG_TARGET FEDAGG_FLATTEN static void sort_block(const T* const* from, column<T>* p) noexcept {
-    if constexpr (looped<column<T>>) {
-      for (std::size_t i = 0; i < register_rows; ++i) p[i] = s::order_image(s::template load<column<T>>(from[i]));
-      sort_looped(p, register_rows);
-    } else {
-      column<T> x[register_rows];
-#pragma GCC unroll 32
-      for (std::size_t i = 0; i < register_rows; ++i) x[i] = s::order_image(s::template load<column<T>>(from[i]));
-      network<register_rows>(x);
-#pragma GCC unroll 32
-      for (std::size_t i = 0; i < register_rows; ++i) p[i] = x[i];
-    }
-  }
-
   /// Batcher's network for any n, wire by wire.
   template <class V>
   FEDAGG_TARGET FEDAGG_NOINLINE static void sort_looped(V* x, std::size_t n) noexcept {
@@ -64,6 +48,73 @@ struct sort_kernel<FEDAGG_ISA> {
         for (std::size_t j = k % p; j + k < n; j += 2 * k)
           for (std::size_t i = j; i < j + k && i + k < n; ++i)
             if (i / (p * 2) == (i + k) / (p * 2)) s::exchange(x[i], x[i + k]);
+  }
+
+  /// Sorts `count` neighbouring columns, of the vectors at rows[0] + at .. rows[n - 1] + at and so on, into memory, one
+  /// after the other: images, and `top` up to the size of some network, which is returned.
+  template <class T>
+  using sort_columns = std::size_t (*)(const T* const* rows, std::size_t n, std::size_t at, std::size_t count,
+                                       image<T> top, column<T>* to) noexcept;
+
+  /// Surely <= n <= N rows: sorted in registers, constant indices only, and stored. What is done with a sorted column
+  /// is compiled once, not for each N.
+  template <std::size_t Surely, std::size_t N, class T>
+  FEDAGG_TARGET FEDAGG_FLATTEN static std::size_t sort_few(const T* const* rows, std::size_t n, std::size_t at,
+                                                           std::size_t count, image<T> top, column<T>* to) noexcept {
+    for (const column<T>* const end = to + count * N; to != end; to += N, at += s::template width<T>) {
+      column<T> x[N];
+#pragma GCC unroll 32
+      for (std::size_t i = 0; i < N; ++i) {
+        x[i] = s::template fill<image<T>, s::template width<T>>(top);
+        if (i < Surely || i < n) {
+          x[i] = s::order_image(s::template load<column<T>>(rows[i] + at));
+          // Some lines are asked for twice: a branch for each row would take longer, to compile too.
+          FEDAGG_PREFETCH(rows[i] + at + 1024 / sizeof(T));
+        }
+      }
+      network<N>(x);
+#pragma GCC unroll 32
+      for (std::size_t i = 0; i < N; ++i) to[i] = x[i];
+    }
+    return N;
+  }
+
+  template <class T>
+  FEDAGG_TARGET FEDAGG_NOINLINE static std::size_t sort_in_memory(const T* const* rows, std::size_t n, std::size_t at,
+                                                                  std::size_t count, image<T>, column<T>* to) noexcept {
+    for (const column<T>* const end = to + count * n; to != end; to += n, at += s::template width<T>) {
+      for (std::size_t i = 0; i < n; ++i) {
+        to[i] = s::order_image(s::template load<column<T>>(rows[i] + at));
+        if (at * sizeof(T) % 64 == 0) FEDAGG_PREFETCH(rows[i] + at + 1024 / sizeof(T));
+      }
+      sort_looped(to, n);
+    }
+    return n;
+  }
+
+  /// How columns of n <= register_rows rows are sorted. Few rungs, because each costs compile time, and for machines
+  /// without AVX2 none; f16 and bf16 come as float.
+  template <class T>
+  static sort_columns<T> sort_for(std::size_t n) noexcept {
+    if constexpr (s::bytes > 16 || (sizeof(T) == 4 && !FEDAGG_X86))
+      if (n <= 8) return sort_few<1, 8, T>;
+    if constexpr (s::bytes > 16 && sizeof(T) == 4)
+      if (n > 16 && n <= 20) return sort_few<17, 20, T>;
+    return block_for<T>(n);
+  }
+
+  /// The same with fewer rungs, for what is left of longer columns.
+  template <class T>
+  static sort_columns<T> block_for(std::size_t n) noexcept {
+    if constexpr (s::bytes > 16) {
+      if (n <= 16) return sort_few<1, 16, T>;
+      if constexpr (sizeof(T) == 4) return sort_few<17, register_rows, T>;
+      if constexpr (s::bytes == 64) {
+        if (n <= 24) return sort_few<17, 24, T>;
+        return sort_few<25, register_rows, T>;
+      }
+    }
+    return sort_in_memory<T>;
   }
 
   template <class V>
@@ -88,17 +139,19 @@ struct sort_kernel<FEDAGG_ISA> {
   }
 
   /// Blocks of register_rows of the vectors at rows[0] + at .. rows[n - 1] + at, each sorted, into x, which has room
-  /// for padded(n); `top` pads the last block. Lines `ahead` elements further are asked for, if any.
+  /// for padded(n); `top` pads the last block, behind values beyond it if there are any. `low` and `high` become the
+  /// least and the greatest of the vectors.
   template <class T>
-  FEDAGG_TARGET static void sort_blocks(const T* const* rows, std::size_t at, std::size_t n, const T* top, column<T>* x,
-                                        std::size_t ahead) noexcept {
-    for (std::size_t first = 0; first < padded(n); first += register_rows) {
-      const T* from[register_rows];
-      for (std::size_t i = 0; i < register_rows; ++i) {
-        from[i] = first + i < n ? rows[first + i] + at : top;
-        if (ahead != 0 && at * sizeof(T) % 64 == 0) FEDAGG_PREFETCH(from[i] + ahead);
-      }
-      sort_block(static_cast<const T* const*>(from), x + first);
+  FEDAGG_TARGET static void sort_blocks(const T* const* rows, std::size_t n, std::size_t at, image<T> top, column<T>* x,
+                                        column<T>& low, column<T>& high) noexcept {
+    for (std::size_t first = 0; first < n; first += register_rows) {
+      const std::size_t left = n - first < register_rows ? n - first : register_rows;
+      for (std::size_t i = n > register_rows ? left : register_rows; i < register_rows; ++i)
+        x[first + i] = s::template fill<image<T>, s::template width<T>>(top);
+      const std::size_t sorted = block_for<T>(left)(rows + first, left, at, 1, top, x + first);
+      const column<T>&least = x[first], &greatest = x[first + sorted - 1];
+      low = first == 0 ? least : s::pick(least < low, least, low);
+      high = first == 0 ? greatest : s::pick(high < greatest, greatest, high);
     }
   }
 
@@ -106,7 +159,8 @@ struct sort_kernel<FEDAGG_ISA> {
   /// are in registers; what lies beyond `end` is thought of as top and is never exchanged with. Of the result only what
   /// is in the window need come out in its place.
   template <class V>
-  FEDAGG_TARGET static void merge_runs(V* x, std::size_t end, std::size_t run, order_window w) noexcept {
+  FEDAGG_TARGET FEDAGG_NOINLINE static void merge_runs(V* x, std::size_t end, std::size_t run,
+                                                       order_window w) noexcept {
     const auto wanted = [&](std::size_t from, std::size_t to) { return from < w.last && w.first < to; };
     for (std::size_t low = 0; low < end; low += run) {
       const std::size_t high = end - low < run ? end : low + run;
@@ -122,35 +176,14 @@ struct sort_kernel<FEDAGG_ISA> {
   }
 
   /// Sorts the vectors at rows[0] + at .. rows[n - 1] + at into x, which has room for padded(n). Only those in the
-  /// window need come out in their places. `low_end` and `high_end` become the columns' ends.
+  /// window need come out in their places.
   template <class T>
-  FEDAGG_TARGET static void sort_rows(const T* const* rows, std::size_t at, std::size_t n, const T* top, column<T>* x,
-                                      std::size_t ahead, order_window w, column<T>& low_end,
-                                      column<T>& high_end) noexcept {
+  FEDAGG_TARGET static void sort_rows(const T* const* rows, std::size_t n, std::size_t at, image<T> top, column<T>* x,
+                                      order_window w, column<T>& low, column<T>& high) noexcept {
     const std::size_t end = padded(n);
-    if constexpr (looped<column<T>>)
-      if (n <= register_rows) {
-        for (std::size_t i = 0; i < n; ++i) x[i] = s::order_image(s::template load<column<T>>(rows[i] + at));
-        sort_looped(x, n);
-        low_end = x[0];
-        high_end = x[n - 1];
-        return;
-      }
-    sort_blocks(rows, at, n, top, x, ahead);
-    low_end = x[0];
-    high_end = x[end - 1];
-    for (std::size_t run = 2 * register_rows; run / 2 < end; run *= 2) {
-      const bool last = run >= end;
-      if (last) ends_of(x, run / 2, end, low_end, high_end);
-      merge_runs(x, end, run, last ? w : order_window{0, end});
-    }
-  }
-
-  /// The ends of what an ascending run of `half` and one of end - half will be merged to.
-  template <class V>
-  FEDAGG_TARGET static inline void ends_of(const V* x, std::size_t half, std::size_t end, V& low, V& high) noexcept {
-    low = s::pick(x[0] < x[half], x[0], x[half]);
-    high = s::pick(x[half - 1] < x[end - 1], x[end - 1], x[half - 1]);
+    sort_blocks(rows, n, at, top, x, low, high);
+    for (std::size_t run = 2 * register_rows; run / 2 < end; run *= 2)
+      merge_runs(x, end, run, run >= end ? w : order_window{0, end});
   }
 
   /// The smaller or, with Upper, the larger of two.

@@ -106,7 +106,7 @@ struct window_kernel<FEDAGG_ISA> {
     t.bad = t.bad | (low < static_cast<image<T>>(-largest - 1)) | (high > largest);
   }
 
-  /// Surely <= n <= N rows: everything in registers, constant indices only.
+  /// Surely <= n <= N rows, of which stores would cost: everything in registers, constant indices only.
   template <std::size_t Surely, std::size_t N, class T>
   FEDAGG_TARGET FEDAGG_FLATTEN static void small(const T* const* rows, std::size_t n, std::size_t begin,
                                                  std::size_t end, tile<T>& into) noexcept {
@@ -121,7 +121,7 @@ struct window_kernel<FEDAGG_ISA> {
         x[i] = s::template fill<image<T>, width>(sorter::template largest<T>);
         if (i < Surely || i < n) {
           x[i] = s::order_image(s::template load<column<T>>(rows[i] + j));
-          if (j * sizeof(T) % 64 == 0) FEDAGG_PREFETCH(rows[i] + j + 1024 / sizeof(T));
+          FEDAGG_PREFETCH(rows[i] + j + 1024 / sizeof(T));
         }
       }
       sorter::template network<N>(x);
@@ -144,77 +144,87 @@ struct window_kernel<FEDAGG_ISA> {
     into.over = t.over;
   }
 
-  /// Any n: the column is sorted in memory, or where that pays sorted blocks are merged to two runs, and those no
-  /// further than to tell which values are in the window.
+  /// Full vectors only. The column is sorted in memory, or where that pays sorted blocks are merged to two runs, and
+  /// those no further than to tell which values are in the window.
   template <class T>
-  FEDAGG_TARGET FEDAGG_NOINLINE static void many(const T* const* rows, std::size_t n, std::size_t begin,
-                                                 std::size_t end, tile<T>& t, column<T>* x) noexcept {
+  FEDAGG_TARGET FEDAGG_NOINLINE static void full(const T* const* rows, std::size_t n, std::size_t begin,
+                                                 std::size_t end, tile<T>& into, column<T>* x) noexcept {
     constexpr std::size_t width = s::template width<T>, rows_of_block = register_rows;
-    const auto top = s::template fill<image<T>, width>(sorter::template largest<T>);
-    T padding[width];
-    std::memcpy(padding, &top, sizeof padding);
-    const bool melds = sorter::melds(n);
-    const std::size_t sorted = sorter::padded(n), half = sorter::half_of(n);
-    for (std::size_t i = sorted; melds && i < 2 * half; ++i) x[i] = top;
-    const order_window w = t.window;
-    for (std::size_t j = begin; j < end; j += width) {
-      column<T> low, high;
-      sums<T> total{};
-      if (melds) {
-        sorter::sort_blocks(rows, j, n, static_cast<const T*>(padding), x, 1024 / sizeof(T));
-        for (std::size_t run = 2 * rows_of_block; run <= half; run *= 2)
-          sorter::merge_runs(x, sorted, run, {0, sorted});
-        sorter::ends_of(x, half, sorted, low, high);
-      } else {
-        sorter::sort_rows(rows, j, n, static_cast<const T*>(padding), x, 1024 / sizeof(T), w, low, high);
-      }
-      check(t, low, high);
-      for (std::size_t at = melds ? w.first / rows_of_block * rows_of_block : w.first; at < w.last;) {
-        const column<T>* from = x + at;
-        std::size_t last = w.last - at, first = 0;
-        if (melds) {
-          column<T>* const block = sorter::meld(x, half, at / rows_of_block, x + 2 * half);
-          // Sorted even where the window holds all of it: the order of a sum must not depend on that of the clients.
-          sorter::merge_block(block);
-          first = w.first > at ? w.first - at : 0;
-          last = last < rows_of_block ? last : rows_of_block;
-          from = block;
-        }
-        for (std::size_t i = first; i < last; ++i) add<T>(total, from[i]);
-        at += melds ? rows_of_block : last;
-      }
-      if constexpr (sizeof(T) == 8)
-        if (s::any(overflowed(total.part[0]))) {
-          if (melds) sorter::merge_runs(x, sorted, 2 * half, {0, sorted});
-          average_huge(x, w, t.huge);
-        }
-      finish(t, total, j);
-    }
-  }
-
-  /// Full vectors only.
-  template <class T>
-  FEDAGG_TARGET static void full(const T* const* rows, std::size_t n, std::size_t begin, std::size_t end, tile<T>& t,
-                                 column<T>* scratch) noexcept {
+    constexpr image<T> top = sorter::template largest<T>;
     // Few rungs, because each costs compile time, and for machines without AVX2 none; f16 and bf16 come as float.
     if constexpr (s::bytes > 16 || (sizeof(T) == 4 && !FEDAGG_X86))
-      if (n <= 8) return small<1, 8>(rows, n, begin, end, t);
-    if constexpr (s::bytes > 16) {
-      if (n <= 16) return small<9, 16>(rows, n, begin, end, t);
-      if constexpr (sizeof(T) == 4)
-        if (n <= 20) return small<17, 20>(rows, n, begin, end, t);
-      if constexpr (s::bytes == 64) {
-        if (n <= 24) return small<17, 24>(rows, n, begin, end, t);
-        if constexpr (sizeof(T) == 4)
-          if (n <= 32) return small<25, 32>(rows, n, begin, end, t);
+      if (n <= 8) return small<1, 8>(rows, n, begin, end, into);
+    if constexpr (s::bytes > 16 && sizeof(T) == 4) {
+      if (n <= 16) return small<9, 16>(rows, n, begin, end, into);
+      if (n <= 20) return small<17, 20>(rows, n, begin, end, into);
+      if constexpr (s::bytes == 64)
+        if (n > 24 && n <= register_rows) return small<25, register_rows>(rows, n, begin, end, into);
+    }
+    tile<T> t = into;
+    const bool few = n <= register_rows, melds = sorter::melds(n);
+    const auto sort = sorter::template block_for<T>(few ? n : register_rows);
+    const std::size_t sorted = sorter::padded(n), half = sorter::half_of(n);
+    // No network for up to half a block is larger than that.
+    const std::size_t most = !few                     ? 1
+                             : n <= rows_of_block / 2 ? 2 * few_room / rows_of_block
+                                                      : few_room / rows_of_block;
+    for (std::size_t i = sorted; melds && i < 2 * half; ++i) x[i] = s::template fill<image<T>, width>(top);
+    const order_window w = t.window;
+    for (std::size_t j = begin; j < end;) {
+      const std::size_t columns = (end - j) / width < most ? (end - j) / width : most;
+      std::size_t each = 0;
+      column<T> low{}, high{};
+      if (few) {
+        each = sort(rows, n, j, columns, top, x);
+      } else {
+        sorter::sort_blocks(rows, n, j, top, x, low, high);
+        for (std::size_t run = 2 * rows_of_block; run <= (melds ? half : 2 * half); run *= 2)
+          sorter::merge_runs(x, sorted, run, run > half ? w : order_window{0, sorted});
+      }
+      column<T>* from = x;
+      for (const std::size_t last = j + columns * width; j < last; j += width, from += each) {
+        if (few) {
+          low = from[0];
+          high = from[each - 1];
+        }
+        check(t, low, high);
+        sums<T> total{};
+        if (melds) {
+          for (std::size_t at = w.first / rows_of_block * rows_of_block; at < w.last; at += rows_of_block) {
+            column<T>* const block = sorter::meld(x, half, at / rows_of_block, x + 2 * half);
+            // Sorted even where the window holds all of it: the order of a sum must not depend on that of the clients.
+            sorter::merge_block(block);
+            add_all<T>(total, block, w.first > at ? w.first - at : 0,
+                       w.last - at < rows_of_block ? w.last - at : rows_of_block);
+          }
+        } else {
+          add_all<T>(total, from, w.first, w.last);
+        }
+        if constexpr (sizeof(T) == 8)
+          if (s::any(overflowed(total.part[0]))) {
+            if (melds) sorter::merge_runs(x, sorted, 2 * half, {0, sorted});
+            average_huge(from, w, t.huge);
+          }
+        finish(t, total, j);
       }
     }
-    many(rows, n, begin, end, t, scratch);
+    into.bad = t.bad;
+    into.over = t.over;
   }
 
-  /// Vectors that a column of n rows is sorted in; of all instruction sets alike.
+  template <class T>
+  FEDAGG_TARGET static inline void add_all(sums<T>& total, const column<T>* x, std::size_t first,
+                                           std::size_t last) noexcept {
+    for (std::size_t i = first; i < last; ++i) add<T>(total, x[i]);
+  }
+
+  /// Vectors that a column of n rows is sorted in; of all instruction sets alike. Columns of few rows are sorted
+  /// several at a time.
+  static constexpr std::size_t few_room = 2 * register_rows;
   static constexpr std::size_t column_room(std::size_t n) noexcept {
-    return n > register_rows && n <= sorter::most_melded ? 3 * sorter::half_of(n) + register_rows : sorter::padded(n);
+    return n <= register_rows         ? few_room
+           : n <= sorter::most_melded ? 3 * sorter::half_of(n) + register_rows
+                                      : sorter::padded(n);
   }
 
   /// Bytes of scratch (aligned to 64) that `run` needs for n rows: a column and the last coordinates of each row.

@@ -6,8 +6,8 @@
 #include <span>
 #include <string_view>
 
+#include <fedagg/core/geometry.hpp>
 #include <fedagg/core/list.hpp>
-#include <fedagg/core/mixed_geometry.hpp>
 #include <fedagg/passes/combine.hpp>
 #include <fedagg/passes/geometric/call.hpp>
 #include <fedagg/passes/geometric/measure.hpp>
@@ -176,23 +176,8 @@ private:
   errc plan(geometry g) {
     geometric_plan p;
     bool mixed = false;
-    for (const stage_call& stage : call_.stages) {
-      affine_map map;
-      if (const errc rc = stage.mix(stage.self, g, m_.memory, map); rc != errc::ok) return rc;
-      mixed = mixed || !stage.scales;
-      p.map = &stage == call_.stages.data() ? map : detail::compose(map, p.map, m_.memory);
-      const geometry before = g;
-      g = detail::mix_geometry(g, map, m_.memory);
-      if (!mixed) {
-        g.weights = before.weights;
-        g.clients = before.clients;
-        continue;
-      }
-      // A row that several clients make up is nobody's: a trusted client is not found among them.
-      const auto nobody = m_.memory.take<std::size_t>(g.rows);
-      for (std::size_t& k : nobody) k = nowhere;
-      g.clients = nobody;
-    }
+    if (call_.chain)
+      if (const errc rc = call_.chain->mix(call_.stages, g, m_.memory, p.map, mixed); rc != errc::ok) return rc;
     // Claims of clients say nothing of rows that several of them make up.
     if (mixed && call_.rule.trusts_weights) return errc::bad_parameter;
     errc rc = errc::ok;
@@ -234,10 +219,10 @@ private:
     const std::size_t n = b_.present.size();
     auto shares = s.coefficients;
     bool whole = s.whole;
-    if (!call_.stages.empty()) {
+    if (call_.chain) {
       // Back through the stages: a_i = sum_k c_k m_ki.
       shares = m_.memory.take<double>(n + 1);
-      s.divisor = detail::times(s.divisor, detail::spread(p.map, s.coefficients, shares));
+      s.divisor = detail::times(s.divisor, call_.chain->spread(p.map, s.coefficients, shares));
       whole = whole && p.map.whole;
     }
     const std::size_t first = o_.coefficients.size();
@@ -247,7 +232,7 @@ private:
     if (call_.rule.second) {
       for (std::size_t k = 0; k < g.rows; ++k) p.selected += s.coefficients[k] != 0;
       if (rc = call_.rule.second(call_.rule.self, p.selected, p.second); rc != errc::ok) return rc;
-      if (!call_.stages.empty()) p.map = detail::rows_of(p.map, s.coefficients, m_.memory);
+      if (call_.chain) p.map = call_.chain->rows_of(p.map, s.coefficients, m_.memory);
     }
     // Rows without a share are not read.
     p.shares = m_.memory.take<double>(n + 2);
@@ -303,14 +288,14 @@ private:
 
   /// A rule on the columns of what the stages make of the clients, or of the clients that were selected.
   findings sweep_columns(const tile_kernel& kernel, const user& how) {
-    if (!call_.mixed) return sweep_rows(kernel, how.p, how.checked, how.writes);
+    if (!call_.chain) return sweep_rows(kernel, how.p, how.checked, how.writes);
     user mine = how;
-    return call_.mixed(kernel, how.p.map, {&mine, [](void* self, const tile_kernel& mixed) {
-                                             const user& u = *static_cast<user*>(self);
-                                             coordinate_pass over(mixed, u.round.clients_, u.round.out_, u.round.how_,
-                                                                  u.round.b_);
-                                             return u.round.look(over, u.checked, u.writes);
-                                           }});
+    const kernel_user with{&mine, [](void* self, const tile_kernel& mixed) {
+                             const user& u = *static_cast<user*>(self);
+                             coordinate_pass over(mixed, u.round.clients_, u.round.out_, u.round.how_, u.round.b_);
+                             return u.round.look(over, u.checked, u.writes);
+                           }};
+    return call_.chain->with_mixed(kernel, how.p.map, with);
   }
 
   /// A kernel on the rows of a plan alone: what is read for the result need not be all that was measured.

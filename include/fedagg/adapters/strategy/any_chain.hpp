@@ -86,10 +86,7 @@ errc with_stages(const std::vector<any_mixing>& stages, const Rule& rule, const 
   call.measure = call.needs == geometry_needs::distances ? measuring::of<Rule, geometry_needs::distances>()
                  : call.needs == geometry_needs::nothing ? measuring::of<Rule, geometry_needs::nothing>()
                                                          : measuring::of<Rule, geometry_needs::norms>();
-  call.mixed = [](const tile_kernel& kernel, const affine_map& map, const kernel_user& user) {
-    const mixed_pass mixed(kernel, map);
-    return user.use(user.self, erase(mixed));
-  };
+  call.chain = machinery_of_chains();
   call.rule = erase_rule(rule, columns);
   call.stages = erased;
   return f(call);

@@ -69,14 +69,23 @@ struct measure_request {
 /// others.
 using measure_call = findings (*)(measuring& m, const measure_request& r, geometry& g);
 
-/// Calls `user` with a kernel on the rows that the stages make.
-using mixed_call = findings (*)(const tile_kernel& kernel, const affine_map& map, const kernel_user& user);
+/// What only chains need: it is compiled where there is one.
+struct chain_calls {
+  /// Lets the stages mix: `map` becomes that of all of them, and g what is known of the rows that come out. `mixed`: a
+  /// row may be made of several.
+  errc (*mix)(detail::slice<const stage_call> stages, geometry& g, arena& memory, affine_map& map, bool& mixed);
+  /// Coefficients of the rows that come out as shares of the rows that go in; see detail::spread.
+  double (*spread)(const affine_map& map, std::span<const double> c, std::span<double> shares) noexcept;
+  affine_map (*rows_of)(const affine_map& map, std::span<const double> marks, arena& memory);
+  /// Calls `user` with a kernel on the rows that the stages make.
+  findings (*with_mixed)(const tile_kernel& kernel, const affine_map& map, const kernel_user& user);
+};
 
 /// A rule or chain as the round sees it, so that the round is compiled once whatever the rules of a program, and
 /// only the passes that they need.
 struct geometric_call {
   detail::slice<const stage_call> stages;
-  mixed_call mixed = nullptr;
+  const chain_calls* chain = nullptr; ///< null for a rule alone
   measure_call measure = nullptr;
   rule_call rule;
   geometry_needs needs = geometry_needs::nothing;

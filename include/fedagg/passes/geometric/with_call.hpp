@@ -7,11 +7,46 @@
 #include <utility>
 
 #include <fedagg/core/chain.hpp>
+#include <fedagg/core/mixed_geometry.hpp>
 #include <fedagg/passes/geometric/call.hpp>
 #include <fedagg/passes/geometric/measure.hpp>
 #include <fedagg/passes/geometric/mixed.hpp>
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
+
+/// Each stage in turn; see `chain_calls`.
+template <class Void = void>
+errc mix_stages(detail::slice<const stage_call> stages, geometry& g, arena& memory, affine_map& all, bool& mixed) {
+  for (const stage_call& stage : stages) {
+    affine_map map;
+    if (const errc rc = stage.mix(stage.self, g, memory, map); rc != errc::ok) return rc;
+    mixed = mixed || !stage.scales;
+    all = &stage == stages.data() ? map : detail::compose(map, all, memory);
+    const geometry before = g;
+    g = detail::mix_geometry(g, map, memory);
+    if (!mixed) {
+      g.weights = before.weights;
+      g.clients = before.clients;
+      continue;
+    }
+    // A row that several clients make up is nobody's: a trusted client is not found among them.
+    const auto nobody = memory.take<std::size_t>(g.rows);
+    for (std::size_t& k : nobody) k = static_cast<std::size_t>(-1);
+    g.clients = nobody;
+  }
+  return errc::ok;
+}
+
+/// A template, so that a program without chains does not compile it.
+template <class Void = void>
+const chain_calls* machinery_of_chains() noexcept {
+  static constexpr chain_calls calls{mix_stages<Void>, detail::spread, detail::rows_of,
+                                     [](const tile_kernel& kernel, const affine_map& map, const kernel_user& user) {
+                                       const mixed_pass mixed(kernel, map);
+                                       return user.use(user.self, erase(mixed));
+                                     }};
+  return &calls;
+}
 
 /// Calls f with the geometric_call of a rule.
 template <class Rule, class F>
@@ -35,10 +70,7 @@ errc with_call(const chained<Parts...>& chain, const F& f) {
   std::apply([&](const auto&... part) { (note_part(part, call), ...); }, chain.parts);
   call.needs = needs_of_all<Parts...>();
   call.measure = measuring::of<rule_type, needs_of_all<Parts...>()>();
-  call.mixed = [](const tile_kernel& kernel, const affine_map& map, const kernel_user& user) {
-    const mixed_pass mixed(kernel, map);
-    return user.use(user.self, erase(mixed));
-  };
+  call.chain = machinery_of_chains();
   call.rule = erase_rule(std::get<last>(chain.parts), columns);
   return [&]<std::size_t... I>(std::index_sequence<I...>) {
     const stage_call stages[] = {erase_stage(std::get<I>(chain.parts))...};
