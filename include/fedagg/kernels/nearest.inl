@@ -53,7 +53,7 @@ struct nearest_kernel<FEDAGG_ISA> {
     const auto top = s::template fill<image<T>, s::template width<T>>(sorter::template largest<T>);
     T padding[s::template width<T>];
     std::memcpy(padding, &top, sizeof padding);
-    sorter::sort_rows(rows, j, n, static_cast<const T*>(padding), to, 1024 / sizeof(T), {0, n}, low, high);
+    sorter::sort_rows(rows, j, n, static_cast<const T*>(padding), to, column_ahead / sizeof(T), {0, n}, low, high);
   }
 
   template <class T>

@@ -8,6 +8,7 @@ struct window_kernel<FEDAGG_ISA> {
   using s = simd<FEDAGG_ISA>;
   using c = convert_kernel<FEDAGG_ISA>;
   using sorter = sort_kernel<FEDAGG_ISA>;
+  using middle = middle_kernel<FEDAGG_ISA>;
   static constexpr std::size_t wide = s::wide;
   using wide_f64 = vec<double, wide>;
   template <class T>
@@ -144,8 +145,8 @@ struct window_kernel<FEDAGG_ISA> {
     into.over = t.over;
   }
 
-  /// Any n: the column is sorted in memory, or where that pays sorted blocks are merged to two runs, and those no
-  /// further than to tell which values are in the window.
+  /// Any n: the column is sorted in memory. Where that pays, sorted blocks are merged to two runs, and those no further
+  /// than to tell which values are in the window; or of a long column only what is near a narrow window is sorted.
   template <class T>
   FEDAGG_TARGET FEDAGG_NOINLINE static void many(const T* const* rows, std::size_t n, std::size_t begin,
                                                  std::size_t end, tile<T>& t, column<T>* x) noexcept {
@@ -156,17 +157,20 @@ struct window_kernel<FEDAGG_ISA> {
     const bool melds = sorter::melds(n);
     const std::size_t sorted = sorter::padded(n), half = sorter::half_of(n);
     for (std::size_t i = sorted; melds && i < 2 * half; ++i) x[i] = top;
-    const order_window w = t.window;
+    const bool narrow = middle::narrow(n, t.window);
     for (std::size_t j = begin; j < end; j += width) {
+      order_window w = t.window;
       column<T> low, high;
       sums<T> total{};
       if (melds) {
-        sorter::sort_blocks(rows, j, n, static_cast<const T*>(padding), x, 1024 / sizeof(T));
+        sorter::sort_blocks(rows, j, n, static_cast<const T*>(padding), x, column_ahead / sizeof(T));
         for (std::size_t run = 2 * rows_of_block; run <= half; run *= 2)
           sorter::merge_runs(x, sorted, run, {0, sorted});
         sorter::ends_of(x, half, sorted, low, high);
-      } else {
-        sorter::sort_rows(rows, j, n, static_cast<const T*>(padding), x, 1024 / sizeof(T), w, low, high);
+      } else if (!narrow || !middle::place(rows, j, n, static_cast<const T*>(padding), x, column_ahead / sizeof(T), w,
+                                           low, high)) {
+        w = t.window;
+        sorter::sort_rows(rows, j, n, static_cast<const T*>(padding), x, column_ahead / sizeof(T), w, low, high);
       }
       check(t, low, high);
       for (std::size_t at = melds ? w.first / rows_of_block * rows_of_block : w.first; at < w.last;) {
@@ -214,7 +218,9 @@ struct window_kernel<FEDAGG_ISA> {
 
   /// Vectors that a column of n rows is sorted in; of all instruction sets alike.
   static constexpr std::size_t column_room(std::size_t n) noexcept {
-    return n > register_rows && n <= sorter::most_melded ? 3 * sorter::half_of(n) + register_rows : sorter::padded(n);
+    return n <= register_rows        ? sorter::padded(n)
+           : n <= sorter::most_melded ? 3 * sorter::half_of(n) + register_rows
+                                      : middle::room(n);
   }
 
   /// Bytes of scratch (aligned to 64) that `run` needs for n rows: a column and the last coordinates of each row.
