@@ -10,6 +10,7 @@
 #include <fedagg/kernels/sum.inl>
 #include <fedagg/kernels/square.inl>
 #include <fedagg/kernels/sort.inl>
+#include <fedagg/kernels/middle.inl>
 #include <fedagg/kernels/lanes.inl>
 #include <fedagg/kernels/window.inl>
 #include <fedagg/kernels/nearest.inl>

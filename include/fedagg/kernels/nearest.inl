@@ -90,7 +90,7 @@ struct nearest_kernel<FEDAGG_ISA> {
                                         tile<T>& t, column<T>* x) noexcept {
     column<T> low{}, high{};
     if (n <= register_rows) {
-      const std::size_t sorted = sorter::template sort_for<T>(n)(rows, n, j, 1, sorter::template largest<T>, x);
+      const std::size_t sorted = sorter::template sort_for<T>(n)(rows, n, j, 1, row_ahead, sorter::template largest<T>, x);
       low = x[0];
       high = x[sorted - 1];
     } else {

@@ -31,6 +31,10 @@ struct sorting_network {
 /// Columns of up to this many rows are sorted in registers.
 inline constexpr std::size_t register_rows = 32;
 
+/// Bytes that rows are asked for ahead, and those of longer columns: a few lines, because a row's line takes long to come
+/// to use, and those of all rows have to stay in the cache until then.
+inline constexpr std::size_t row_ahead = 1024, column_ahead = 192;
+
 } // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl
 
 #endif // FEDAGG_KERNELS_NETWORK_HPP

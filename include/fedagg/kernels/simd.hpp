@@ -55,6 +55,8 @@ struct binned_kernel;
 template <class Isa>
 struct sort_kernel;
 template <class Isa>
+struct middle_kernel;
+template <class Isa>
 struct window_kernel;
 template <class Isa>
 struct nearest_kernel;

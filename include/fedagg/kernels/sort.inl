@@ -51,16 +51,18 @@ struct sort_kernel<FEDAGG_ISA> {
   }
 
   /// Sorts `count` neighbouring columns, of the vectors at rows[0] + at .. rows[n - 1] + at and so on, into memory, one
-  /// after the other: images, and `top` up to the size of some network, which is returned.
+  /// after the other: images, and `top` up to the size of some network, which is returned. The rows are asked for
+  /// `ahead` bytes before they are read.
   template <class T>
   using sort_columns = std::size_t (*)(const T* const* rows, std::size_t n, std::size_t at, std::size_t count,
-                                       image<T> top, column<T>* to) noexcept;
+                                       std::size_t ahead, image<T> top, column<T>* to) noexcept;
 
   /// Surely <= n <= N rows: sorted in registers, constant indices only, and stored. What is done with a sorted column
   /// is compiled once, not for each N.
   template <std::size_t Surely, std::size_t N, class T>
   FEDAGG_TARGET FEDAGG_FLATTEN static std::size_t sort_few(const T* const* rows, std::size_t n, std::size_t at,
-                                                           std::size_t count, image<T> top, column<T>* to) noexcept {
+                                                           std::size_t count, std::size_t ahead, image<T> top,
+                                                           column<T>* to) noexcept {
     for (const column<T>* const end = to + count * N; to != end; to += N, at += s::template width<T>) {
       column<T> x[N];
 #pragma GCC unroll 32
@@ -69,7 +71,7 @@ struct sort_kernel<FEDAGG_ISA> {
         if (i < Surely || i < n) {
           x[i] = s::order_image(s::template load<column<T>>(rows[i] + at));
           // Some lines are asked for twice: a branch for each row would take longer, to compile too.
-          FEDAGG_PREFETCH(rows[i] + at + 1024 / sizeof(T));
+          FEDAGG_PREFETCH(rows[i] + at + ahead / sizeof(T));
         }
       }
       network<N>(x);
@@ -81,11 +83,12 @@ struct sort_kernel<FEDAGG_ISA> {
 
   template <class T>
   FEDAGG_TARGET FEDAGG_NOINLINE static std::size_t sort_in_memory(const T* const* rows, std::size_t n, std::size_t at,
-                                                                  std::size_t count, image<T>, column<T>* to) noexcept {
+                                                                  std::size_t count, std::size_t ahead, image<T>,
+                                                                  column<T>* to) noexcept {
     for (const column<T>* const end = to + count * n; to != end; to += n, at += s::template width<T>) {
       for (std::size_t i = 0; i < n; ++i) {
         to[i] = s::order_image(s::template load<column<T>>(rows[i] + at));
-        if (at * sizeof(T) % 64 == 0) FEDAGG_PREFETCH(rows[i] + at + 1024 / sizeof(T));
+        if (at * sizeof(T) % 64 == 0) FEDAGG_PREFETCH(rows[i] + at + ahead / sizeof(T));
       }
       sort_looped(to, n);
     }
@@ -146,13 +149,20 @@ struct sort_kernel<FEDAGG_ISA> {
                                         column<T>& low, column<T>& high) noexcept {
     for (std::size_t first = 0; first < n; first += register_rows) {
       const std::size_t left = n - first < register_rows ? n - first : register_rows;
-      for (std::size_t i = n > register_rows ? left : register_rows; i < register_rows; ++i)
-        x[first + i] = s::template fill<image<T>, s::template width<T>>(top);
-      const std::size_t sorted = block_for<T>(left)(rows + first, left, at, 1, top, x + first);
+      const std::size_t sorted = sort_block(rows + first, left, at, top, x + first, n > register_rows);
       const column<T>&least = x[first], &greatest = x[first + sorted - 1];
       low = first == 0 ? least : s::pick(least < low, least, low);
       high = first == 0 ? greatest : s::pick(high < greatest, greatest, high);
     }
+  }
+
+  /// One of them, of n rows; filled up with `top` where that is asked for. Returns the size of its network.
+  template <class T>
+  FEDAGG_TARGET static std::size_t sort_block(const T* const* rows, std::size_t n, std::size_t at, image<T> top,
+                                              column<T>* to, bool fill = true) noexcept {
+    for (std::size_t i = fill ? n : register_rows; i < register_rows; ++i)
+      to[i] = s::template fill<image<T>, s::template width<T>>(top);
+    return block_for<T>(n)(rows, n, at, 1, column_ahead, top, to);
   }
 
   /// Merges ascending runs of run / 2 of the first `end` vectors to runs of `run`, by bitonic merges whose short steps

@@ -8,6 +8,7 @@ struct window_kernel<FEDAGG_ISA> {
   using s = simd<FEDAGG_ISA>;
   using c = convert_kernel<FEDAGG_ISA>;
   using sorter = sort_kernel<FEDAGG_ISA>;
+  using middle = middle_kernel<FEDAGG_ISA>;
   static constexpr std::size_t wide = s::wide;
   using wide_f64 = vec<double, wide>;
   template <class T>
@@ -144,8 +145,9 @@ struct window_kernel<FEDAGG_ISA> {
     into.over = t.over;
   }
 
-  /// Full vectors only. The column is sorted in memory, or where that pays sorted blocks are merged to two runs, and
-  /// those no further than to tell which values are in the window.
+  /// Full vectors only. The column is sorted in memory. Where that pays, sorted blocks are merged to two runs, and those
+  /// no further than to tell which values are in the window; or of a long column only what is near a narrow window is
+  /// sorted.
   template <class T>
   FEDAGG_TARGET FEDAGG_NOINLINE static void full(const T* const* rows, std::size_t n, std::size_t begin,
                                                  std::size_t end, tile<T>& into, column<T>* x) noexcept {
@@ -169,14 +171,16 @@ struct window_kernel<FEDAGG_ISA> {
                              : n <= rows_of_block / 2 ? 2 * few_room / rows_of_block
                                                       : few_room / rows_of_block;
     for (std::size_t i = sorted; melds && i < 2 * half; ++i) x[i] = s::template fill<image<T>, width>(top);
-    const order_window w = t.window;
+    const bool narrow = middle::narrow(n, t.window);
     for (std::size_t j = begin; j < end;) {
+      order_window w = t.window;
       const std::size_t columns = (end - j) / width < most ? (end - j) / width : most;
       std::size_t each = 0;
       column<T> low{}, high{};
       if (few) {
-        each = sort(rows, n, j, columns, top, x);
-      } else {
+        each = sort(rows, n, j, columns, row_ahead, top, x);
+      } else if (!narrow || !middle::place(rows, n, j, top, x, w, low, high)) {
+        w = t.window;
         sorter::sort_blocks(rows, n, j, top, x, low, high);
         for (std::size_t run = 2 * rows_of_block; run <= (melds ? half : 2 * half); run *= 2)
           sorter::merge_runs(x, sorted, run, run > half ? w : order_window{0, sorted});
@@ -224,7 +228,7 @@ struct window_kernel<FEDAGG_ISA> {
   static constexpr std::size_t column_room(std::size_t n) noexcept {
     return n <= register_rows         ? few_room
            : n <= sorter::most_melded ? 3 * sorter::half_of(n) + register_rows
-                                      : sorter::padded(n);
+                                      : middle::room(n);
   }
 
   /// Bytes of scratch (aligned to 64) that `run` needs for n rows: a column and the last coordinates of each row.
