@@ -157,7 +157,9 @@ struct window_kernel<FEDAGG_ISA> {
     const bool melds = sorter::melds(n);
     const std::size_t sorted = sorter::padded(n), half = sorter::half_of(n);
     for (std::size_t i = sorted; melds && i < 2 * half; ++i) x[i] = top;
-    const bool narrow = middle::narrow(n, t.window);
+    [[maybe_unused]] const bool narrow = middle::narrow(n, t.window);
+    // More than a miss in nine columns, and it is not tried any more: somebody means it.
+    [[maybe_unused]] unsigned misses = 0;
     for (std::size_t j = begin; j < end; j += width) {
       order_window w = t.window;
       column<T> low, high;
@@ -167,10 +169,18 @@ struct window_kernel<FEDAGG_ISA> {
         for (std::size_t run = 2 * rows_of_block; run <= half; run *= 2)
           sorter::merge_runs(x, sorted, run, {0, sorted});
         sorter::ends_of(x, half, sorted, low, high);
-      } else if (!narrow || !middle::place(rows, j, n, static_cast<const T*>(padding), x, column_ahead / sizeof(T), w,
-                                           low, high)) {
-        w = t.window;
-        sorter::sort_rows(rows, j, n, static_cast<const T*>(padding), x, column_ahead / sizeof(T), w, low, high);
+      } else {
+        const T* const top_rows = padding;
+        bool placed = false;
+        if constexpr (middle::template compiled<T>)
+          if (narrow && misses < 32) {
+            placed = middle::place(rows, j, n, top_rows, x, column_ahead / sizeof(T), w, low, high);
+            misses = !placed ? misses + 8 : misses - (misses != 0);
+          }
+        if (!placed) {
+          w = t.window;
+          sorter::sort_rows(rows, j, n, top_rows, x, column_ahead / sizeof(T), w, low, high);
+        }
       }
       check(t, low, high);
       for (std::size_t at = melds ? w.first / rows_of_block * rows_of_block : w.first; at < w.last;) {
