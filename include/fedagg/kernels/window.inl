@@ -228,7 +228,7 @@ struct window_kernel<FEDAGG_ISA> {
 
   /// Vectors that a column of n rows is sorted in; of all instruction sets alike.
   static constexpr std::size_t column_room(std::size_t n) noexcept {
-    return n <= register_rows        ? sorter::padded(n)
+    return n <= register_rows         ? sorter::padded(n)
            : n <= sorter::most_melded ? 3 * sorter::half_of(n) + register_rows
                                       : middle::room(n);
   }
