@@ -15,7 +15,9 @@ struct middle_kernel<FEDAGG_ISA> {
   /// Vectors that `place` needs.
   static constexpr std::size_t room(std::size_t n) noexcept { return runs_of(n) * run_of(n); }
 
-  /// True if `place` is worth trying.
+  /// True if `place` is worth trying. For doubles and machines without AVX2 it would be too; it takes time to compile.
+  template <class T>
+  static constexpr bool compiled = sizeof(T) == 4 && (s::bytes > 16 || !FEDAGG_X86);
   static constexpr bool narrow(std::size_t n, order_window w) noexcept {
     return n > sorter::most_melded && (w.last - w.first) * 128 <= n;
   }
@@ -36,27 +38,32 @@ struct middle_kernel<FEDAGG_ISA> {
       for (; count < register_rows && count * blocks + b < n; ++count) from[count] = rows[count * blocks + b];
       sorter::sort_block(static_cast<const T* const*>(from), count, at, top, x + b * register_rows);
     }
-    for (std::size_t r = 2 * register_rows; r <= run; r *= 2) sorter::merge_runs(x, runs * run, r, {0, runs * run});
-
     const std::size_t centre = (w.first + w.last) / (2 * runs);
     const std::size_t first = centre < kept / 2 ? 0 : centre > run - kept / 2 ? kept : centre - kept / 2;
-    // The largest of what is dropped below, and the smallest above.
-    V below = x[first == 0 ? 0 : first - 1], above = x[first == kept ? run - 1 : first + kept];
-    low = x[0];
-    high = x[run - 1];
-    for (std::size_t r = 0; r < runs; ++r) {
-      const V* const from = x + r * run;
-      low = sorter::template side<false>(low, from[0]);
-      high = sorter::template side<true>(high, from[run - 1]);
-      if (first != 0) below = sorter::template side<true>(below, from[first - 1]);
-      if (first != kept) above = sorter::template side<false>(above, from[first + kept]);
-      for (std::size_t i = 0; i < kept; ++i) x[r * kept + i] = from[first + i];
-    }
     const std::size_t dropped = first * runs, left = kept * runs;
     if (w.first < dropped || w.last > dropped + left) return false;
     w = {w.first - dropped, w.last - dropped};
-    for (std::size_t r = 2 * kept; r / 2 < left; r *= 2)
-      sorter::merge_runs(x, left, r, r >= left ? w : order_window{0, left});
+    // The largest of what is dropped below, and the smallest above.
+    V below{}, above{};
+    std::size_t end = runs * run;
+    for (std::size_t r = 2 * register_rows; r / 2 < end; r *= 2) {
+      sorter::merge_runs(x, end, r, r >= end ? w : order_window{0, end});
+      if (r != run || end == left) continue;
+      low = x[0];
+      high = x[run - 1];
+      below = x[first == 0 ? 0 : first - 1];
+      above = x[first == kept ? run - 1 : first + kept];
+      for (std::size_t k = 0; k < runs; ++k) {
+        const V* const from = x + k * run;
+        low = sorter::template side<false>(low, from[0]);
+        high = sorter::template side<true>(high, from[run - 1]);
+        if (first != 0) below = sorter::template side<true>(below, from[first - 1]);
+        if (first != kept) above = sorter::template side<false>(above, from[first + kept]);
+        for (std::size_t i = 0; i < kept; ++i) x[k * kept + i] = from[first + i];
+      }
+      end = left;
+      r = kept;
+    }
     return (first == 0 || !s::any(x[w.first] < below)) && (first == kept || !s::any(above < x[w.last - 1]));
   }
 };

@@ -171,15 +171,23 @@ struct window_kernel<FEDAGG_ISA> {
                              : n <= rows_of_block / 2 ? 2 * few_room / rows_of_block
                                                       : few_room / rows_of_block;
     for (std::size_t i = sorted; melds && i < 2 * half; ++i) x[i] = s::template fill<image<T>, width>(top);
-    const bool narrow = middle::narrow(n, t.window);
+    [[maybe_unused]] const bool narrow = middle::narrow(n, t.window);
+    // More than a miss in nine columns, and it is not tried any more: somebody means it.
+    [[maybe_unused]] unsigned misses = 0;
     for (std::size_t j = begin; j < end;) {
       order_window w = t.window;
       const std::size_t columns = (end - j) / width < most ? (end - j) / width : most;
       std::size_t each = 0;
       column<T> low{}, high{};
+      bool placed = false;
+      if constexpr (middle::template compiled<T>)
+        if (narrow && misses < 32) {
+          placed = middle::place(rows, n, j, top, x, w, low, high);
+          misses = !placed ? misses + 8 : misses - (misses != 0);
+        }
       if (few) {
         each = sort(rows, n, j, columns, row_ahead, top, x);
-      } else if (!narrow || !middle::place(rows, n, j, top, x, w, low, high)) {
+      } else if (!placed) {
         w = t.window;
         sorter::sort_blocks(rows, n, j, top, x, low, high);
         for (std::size_t run = 2 * rows_of_block; run <= (melds ? half : 2 * half); run *= 2)
