@@ -8,8 +8,8 @@ struct middle_kernel<FEDAGG_ISA> {
   using s = simd<FEDAGG_ISA>;
   using sorter = sort_kernel<FEDAGG_ISA>;
 
-  /// Rows of a sorted run, half of which is dropped: that half holds a value of the window in one of 10^4 runs or, of
-  /// the longer ones, 10^8, if the order of the rows has nothing to do with their values.
+  /// Rows of a sorted run, half of which is dropped: by the odds that half holds a value of the window in one of 10^4
+  /// runs or, of the longer ones, 10^8, if the order of the rows has nothing to do with their values.
   static constexpr std::size_t run_of(std::size_t n) noexcept { return n <= 2048 ? 64 : 128; }
   static constexpr std::size_t runs_of(std::size_t n) noexcept { return (n + run_of(n) - 1) / run_of(n); }
   /// Vectors that `place` needs.
