@@ -25,7 +25,8 @@ struct middle_kernel<FEDAGG_ISA> {
   /// Brings the values of window w of the sorted columns of n rows to x[w.first] .. x[w.last - 1], where w becomes
   /// theirs; `low` and `high` become the columns' ends, other arguments are those of sort_rows. Sorted runs of the rows
   /// are samples of a column, so a window that is narrow is near the same place in each: only the rows around that are
-  /// merged. False if in some lane a row that was left out might be one of the window, whatever it takes to know better.
+  /// merged. False if in some lane a row that was left out might be one of the window, whatever it takes to know
+  /// better.
   template <class T, class V>
   FEDAGG_TARGET FEDAGG_NOINLINE static bool place(const T* const* rows, std::size_t n, std::size_t at,
                                                   typename sorter::template image<T> top, V* x, order_window& w, V& low,
