@@ -111,8 +111,8 @@ public:
     if (how_.list) return 0;
     if (!bandwidths_.empty()) std::printf("\nthe best read loop on each set of buffers:\n");
     for (const std::string& line : bandwidths_) std::printf("  %s\n", line.c_str());
-    std::printf("\nnot measured, because the library has no such thing yet: int8 with a scale per client, secure "
-                "masking\n");
+    std::printf("\nmeasured by programs of their own: steps, streaming, masking, secure, ring\n"
+                "not measured, because the library has no such thing yet: int8 with a scale per client\n");
     const auto shorts = std::count_if(verdicts_.begin(), verdicts_.end(), [](const verdict& v) { return !v.ok(); });
     std::printf("%zu budgets, %td short, load %s\n", verdicts_.size(), shorts, bench::load().c_str());
     if (!how_.json.empty()) write_json();

@@ -63,7 +63,11 @@ void check_ranges() {
     for (std::size_t d = 1; d <= 70; ++d) check<T>(3, d, 0, d, s);
     for (const std::size_t d : {511u, 512u, 513u, 1024u, 1025u, 1600u}) check<T>(6, d, 0, d, s);
     for (const std::size_t begin : {1u, 3u, 7u, 63u, 511u, 513u}) check<T>(5, 1200, begin, 1200 - begin / 2, s);
-    for (std::size_t n = 1; n <= 9; ++n) check<T>(n, 35, 2, 33, s);
+    for (std::size_t n = 1; n <= 12; ++n) check<T>(n, 35, 2, 33, s);
+    // Around a block of sums that wait, with one group of clients, two and three.
+    for (const std::size_t n : {impl::sum_streams_few, impl::sum_streams_few + 1, 2 * impl::sum_streams + 1})
+      for (const std::size_t d : {impl::sum_block - 1, impl::sum_block, impl::sum_block + 1}) check<T>(n, d, 0, d, s);
+    check<T>(impl::sum_streams_few + 1, 2 * impl::sum_block + 33, 5, 2 * impl::sum_block + 30, s);
     check<T>(100, 70, 0, 70, s);
   }
 }

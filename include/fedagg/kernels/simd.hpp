@@ -76,11 +76,10 @@ inline constexpr unsigned saw_range = 4;
 
 /// Clients that are summed at once: a few as a whole, more in groups, coordinates by the block whose sums wait in the
 /// cache meanwhile; and how many bytes ahead of the read a line is asked for.
-inline constexpr std::size_t sum_streams_few = 10;
-inline constexpr std::size_t sum_streams = 7;
-inline constexpr std::size_t sum_block = 4096;
-inline constexpr std::size_t sum_ahead_few = 1024;
-inline constexpr std::size_t sum_ahead = 4096;
+inline constexpr std::size_t sum_streams_few = 6;
+inline constexpr std::size_t sum_streams = 5;
+inline constexpr std::size_t sum_block = 8192;
+inline constexpr std::size_t sum_ahead = 2048;
 
 /// Sums as they were before something was added to them.
 struct sum_note {

@@ -76,7 +76,6 @@ struct sum_kernel<FEDAGG_ISA> {
                                                     double* acc, const sum_target& into) noexcept {
     FEDAGG_FP_IN_ORDER
     target<T> to{static_cast<T*>(into.out), into.by, into.past_cache};
-    const std::size_t ahead = (which.first && which.last ? sum_ahead_few : sum_ahead) / sizeof(T);
     const std::size_t whole = count - count % burst<T>;
     for (std::size_t j = 0; j < whole; j += burst<T>) {
       wide_f64 sum[parts<T>] = {};
@@ -87,7 +86,7 @@ struct sum_kernel<FEDAGG_ISA> {
       for (std::size_t g = 0; g < group; ++g) {
         const T* x = static_cast<const T*>(rows[g]) + begin + j;
         const auto factor = s::template fill<double, wide>(a[g]);
-        FEDAGG_PREFETCH(x + ahead);
+        FEDAGG_PREFETCH(x + sum_ahead / sizeof(T));
 #pragma GCC unroll 8
         for (std::size_t k = 0; k < parts<T>; ++k)
           sum[k] = FEDAGG_FP_KEEP(sum[k] + FEDAGG_FP_KEEP(factor * c::load_wide(x + k * wide)));
