@@ -202,8 +202,9 @@ def check_lists(root):
     codes = re.search(r"enum class errc[^{]*\{(.*?)\};", read(root, "include/fedagg/core/errc.hpp"), re.S).group(1)
     codes = re.findall(r"^\s*(\w+)(?: = 0)?,", codes, re.M)
     presets = [p["name"] for p in json.loads(read(root, "CMakePresets.json"))["configurePresets"] if not p.get("hidden")]
+    ignored = {line.strip("/") for line in read(root, ".gitignore").split()}  # what the demo writes, say
     folders = [f for f in os.listdir(root)
-               if os.path.isdir(os.path.join(root, f)) and not f.startswith((".", "build"))]
+               if os.path.isdir(os.path.join(root, f)) and not f.startswith((".", "build")) and f not in ignored]
     inside = [f for f in os.listdir(os.path.join(root, "include/fedagg"))
               if os.path.isdir(os.path.join(root, "include/fedagg", f))]
     return (missing("docs/core.md", codes, r"^\| `{}` \|")
