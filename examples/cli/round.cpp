@@ -72,8 +72,8 @@ std::string identity(std::span<const safetensors_tensor> tensors, const auto& by
   return text;
 }
 
-/// y = x, in whatever types.
-struct value {
+/// y = x, whatever their types.
+struct copy_step {
   static constexpr std::size_t inputs = 1, updates = 1, outputs = 1;
   template <class L>
   void operator()(const L* in, L* io) const {
@@ -204,8 +204,7 @@ private:
     std::vector<safetensors_tensor> all;
     for (const safetensors_tensor& t : global_.tensors())
       if (!is_control(t.name)) all.push_back(t);
-    if (!scaffold()) return all;
-    for (std::size_t k = 0, size = all.size(); k < size; ++k)
+    for (std::size_t k = 0, size = scaffold() ? all.size() : 0; k < size; ++k)
       if (is_trained(all[k])) {
         safetensors_tensor control = all[k];
         control.name.insert(0, control_prefix);
@@ -216,13 +215,12 @@ private:
 
   void compare() {
     const std::vector<safetensors_tensor> tensors = next_tensors();
-    const std::string& name = global_.name();
     for (input& in : inputs_) {
-      if (!in.bad) in.bad = layout_difference(tensors, name, in.file);
+      if (!in.bad) in.bad = layout_difference(tensors, global_.name(), in.file);
       if (in.bad) refuse_or_note(*in.bad);
     }
     if (!how_.trusted.empty())
-      if (const auto wrong = layout_difference(tensors, name, trusted_)) throw failure(wrong->code, wrong->text);
+      if (const auto wrong = layout_difference(tensors, global_.name(), trusted_)) throw failure(wrong->code, wrong->text);
   }
 
   void refuse_or_note(const fault& f) const {
@@ -237,10 +235,13 @@ private:
     fedagg::file_error error;
     if (fedagg::safetensors_writer::try_create(how_.global, next_tensors(), metadata, writer_, error) != errc::ok)
       throw failure(error);
-    fedagg::mutable_model_view trained;
+    fedagg::mutable_model_view trained, controls;
     // By name: the order of a file is the writer's choice, and the state is of a model with its tensors in order.
     for (const safetensors_tensor* tensor : by_name(writer_.tensors())) {
-      if (is_control(tensor->name)) continue;
+      if (is_control(tensor->name)) {
+        controls.add(std::string_view(tensor->name).substr(control_prefix.size()), writer_.view(*tensor));
+        continue;
+      }
       const auto from = global_.bytes(*global_.find(tensor->name));
       if (!from.empty()) std::memcpy(writer_.bytes(*tensor).data(), from.data(), from.size());
       const fedagg::dtype type = element_type(tensor->type);
@@ -271,7 +272,7 @@ private:
       if (!server_.fault().name.empty()) text += ", tensor " + in_quotes(server_.fault().name);
       throw failure(code, text);
     }
-    if (scaffold()) write_controls(trained);
+    if (scaffold()) write_controls(controls);
   }
 
   /// Those whose controls are at fault, not their models.
@@ -282,15 +283,9 @@ private:
   }
 
   /// The server's control beside the model, for the clients of the next round.
-  void write_controls(const fedagg::mutable_model_view& trained) {
-    fedagg::mutable_model_view to;
-    for (const auto& entry : trained.entries()) {
-      const std::string name = std::string(control_prefix).append(entry.name);
-      to.add(entry.name, writer_.view(*std::ranges::find(writer_.tensors(), name, &safetensors_tensor::name)));
-    }
+  void write_controls(const fedagg::mutable_model_view& to) {
     fedagg::stream_fault at;
-    const errc code =
-        fedagg::try_update(value{}, {&server_.state().slots()[0].model()}, {&to}, {.fault = &at});
+    const errc code = fedagg::try_update(copy_step{}, {&server_.state().slots()[0].model()}, {&to}, {.fault = &at});
     if (code != errc::ok)
       throw failure(code, printable(how_.global) + ": tensor " + in_quotes(std::string(control_prefix).append(at.name)) +
                               ": " + fedagg::message(code));
