@@ -60,12 +60,15 @@ struct sum_kernel<FEDAGG_ISA> {
     to.seen = to.seen | (s::template bits<typename target<T>::unsigned_words>(result & target<T>::exponent) +
                          static_cast<typename target<T>::unsigned_word>(target<T>::exponent & -target<T>::exponent));
     if (!to.out) return;
-    if (lanes < target<T>::lanes)
-      std::memcpy(to.out + at, &result, lanes * sizeof(T));
-    else if (to.past_cache)
+    if (lanes < target<T>::lanes) {
+      T some[target<T>::lanes]; // the result itself stays in its register
+      s::store(some, result);
+      std::memcpy(to.out + at, some, lanes * sizeof(T));
+    } else if (to.past_cache) {
       s::stream(to.out + at, result);
-    else
+    } else {
       s::store(to.out + at, result);
+    }
   }
 
   /// See `sum_call`; into acc, which has room for whole bursts, or if last into the output. A result that is not finite
@@ -128,56 +131,6 @@ struct sum_kernel<FEDAGG_ISA> {
     default:
       return halves::template adder<Void>(type, exact);
     }
-  }
-
-  template <bool Fused, class T>
-  FEDAGG_TARGET FEDAGG_NOINLINE static void mix_rows(const double* tile, detail::slice<const map_entry> row,
-                                                     std::size_t count, target<T>& into) noexcept {
-    target<T> to = into;
-    constexpr std::size_t vectors = mixed_burst / wide;
-    for (std::size_t j = 0; j < count; j += mixed_burst) {
-      wide_f64 sum[vectors] = {};
-      for (const map_entry& e : row) {
-        const double* x = tile + e.index * mixed_tile + j;
-        const auto factor = s::template fill<double, wide>(e.share);
-#pragma GCC unroll 8
-        for (std::size_t k = 0; k < vectors; ++k)
-          s::template multiply_add<Fused>(sum[k], factor, s::template load<wide_f64>(x + k * wide));
-      }
-#pragma GCC unroll 8
-      for (std::size_t k = 0; k < vectors; k += target<T>::lanes / wide) {
-        const std::size_t at = j + k * wide;
-        if (at < count) finish(to, sum + k, at, count - at < target<T>::lanes ? count - at : target<T>::lanes);
-      }
-    }
-    into.seen = to.seen;
-  }
-
-  /// Doubles of a row in a tile of rows that are mixed, and how many of them are summed in registers: the rows are
-  /// filled up with zeros to a multiple of that.
-  static constexpr std::size_t mixed_tile = 128;
-  static constexpr std::size_t mixed_burst = (s::bytes > 16 ? 8 : 4) * wide;
-
-  /// True for shares whose products with floats are exact: then a fused multiply-add changes no bit.
-  static bool exact(double a) noexcept {
-    std::uint64_t word;
-    std::memcpy(&word, &a, sizeof word);
-    return a == 0 || ((word & 0xffffff) == 0 && a < 0x1p+64 && a > -0x1p+64 && (a > 0x1p-64 || a < -0x1p-64));
-  }
-
-  /// out[0..count) = sum_i a_i x_i / divisor, rounded once, of a tile's rows. `fused`: all shares are exact.
-  template <class T>
-  FEDAGG_TARGET static unsigned mix(const double* tile, detail::slice<const map_entry> row, double divisor, bool fused,
-                                    std::size_t count, T* out) noexcept {
-    target<T> to{out, sizeof(T) == 8 ? divisor : 1.0 / divisor, false};
-    if (sizeof(T) < 8 && fused)
-      mix_rows<true>(tile, row, count, to);
-    else
-      mix_rows<false>(tile, row, count, to);
-    if (!non_finite(to)) return 0;
-    for (const map_entry& e : row)
-      if (scan_kernel<FEDAGG_ISA>::non_finite(tile + e.index * mixed_tile, count)) return saw_non_finite;
-    return saw_overflow;
   }
 };
 
