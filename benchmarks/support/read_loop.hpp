@@ -71,8 +71,8 @@ inline std::vector<read_loop> read_loops(bool few) {
   std::vector<read_loop> all;
   for (const auto& [name, run] : widths)
     for (const std::size_t burst : sizes{1024, 2048, 4096, 16384, whole})
-      for (const std::size_t ahead : sizes{0, 512, 1024, 2048, 4096})
-        if (!few || ((burst == 4096 || burst == whole) && (ahead == 0 || ahead == 1024)))
+      for (const std::size_t ahead : sizes{0, 512, 1024, 2048, 4096, 8192})
+        if (!few || ((burst == 4096 || burst == whole) && (ahead == 0 || ahead == 1024 || ahead == 8192)))
           all.push_back({name, run, burst, ahead});
   return all;
 }

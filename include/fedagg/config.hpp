@@ -46,7 +46,9 @@
 #else
 #define FEDAGG_FLATTEN_TOO
 #endif
+// Into the second-level cache; and of what is read once, past it.
 #define FEDAGG_PREFETCH(address) __builtin_prefetch(address, 0, 2)
+#define FEDAGG_PREFETCH_ONCE(address) __builtin_prefetch(address, 0, 0)
 #else
 #define FEDAGG_INLINE inline
 #define FEDAGG_COLD
@@ -54,6 +56,7 @@
 #define FEDAGG_FLATTEN
 #define FEDAGG_FLATTEN_TOO
 #define FEDAGG_PREFETCH(address) static_cast<void>(address)
+#define FEDAGG_PREFETCH_ONCE(address) static_cast<void>(address)
 #endif
 
 // Sums are added in the order written and products are rounded where the source says so, whatever the build's flags:

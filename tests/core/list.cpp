@@ -81,6 +81,18 @@ TEST_CASE("memory is kept, and new elements are made as their type says") {
   CHECK((l[49].value == 2 && l[49].tag == 3));
 }
 
+TEST_CASE("scratch memory keeps what was there and has room for the rest") {
+  list<int> l;
+  l.resize_for_overwrite(3);
+  for (int i = 0; i < 3; ++i) l[static_cast<std::size_t>(i)] = i;
+  l.resize_for_overwrite(1000);
+  CHECK((l.size() == 1000 && l[0] == 0 && l[2] == 2));
+  for (int& x : l.each()) x = 5;
+  const int* const at = l.data();
+  l.resize_for_overwrite(10);
+  CHECK((l.size() == 10 && l.data() == at && l[9] == 5));
+}
+
 TEST_CASE("copies are apart, moves are not") {
   list<int> a;
   for (int i = 0; i < 20; ++i) a.push_back(i);

@@ -135,6 +135,11 @@ public:
     for (std::size_t i = size_; i < count; ++i) data()[i] = value;
     size_ = count;
   }
+  /// New elements have any value: for scratch memory, whose zeros would take longer than a small round.
+  void resize_for_overwrite(std::size_t count) {
+    reserve(count);
+    size_ = count;
+  }
   void assign(std::size_t count, const T& value) {
     clear();
     resize(count, value);

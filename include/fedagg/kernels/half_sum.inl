@@ -87,7 +87,7 @@ struct half_sum_kernel<FEDAGG_ISA> {
       }
       for (std::size_t g = 0; g < group; ++g) {
         const T* x = static_cast<const T*>(rows[g]) + begin + j;
-        if (unit == 32 || j % 32 == 0) FEDAGG_PREFETCH(x + sum_ahead / sizeof(T));
+        if (unit == 32 || j % 32 == 0) FEDAGG_PREFETCH_ONCE(x + sum_ahead / sizeof(T));
         const auto factor = s::template fill<double, wide>(factors[g]);
         const auto quartets = s::template load<wide_i64>(x);
         note(largest_input, s::template bits<words>(quartets));

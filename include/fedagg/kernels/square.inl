@@ -80,8 +80,10 @@ struct square_kernel<FEDAGG_ISA> {
     if (base) {
       for (std::size_t j = 0; j < whole; j += row_lanes) step<true, Counts>(x, base, j, count, sums, seen);
     } else {
-      for (std::size_t j = 0; j < whole; j += row_lanes)
+      for (std::size_t j = 0; j < whole; j += row_lanes) {
+        FEDAGG_PREFETCH_ONCE(x + j + 8192 / sizeof(T));
         step<true, Counts>(x, static_cast<const T*>(nullptr), j, count, sums, seen);
+      }
     }
     if (whole < count) step<false, Counts>(x, base, whole, count, sums, seen);
     into.square = FEDAGG_FP_KEEP(into.square + total(sums));

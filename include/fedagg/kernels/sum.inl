@@ -89,7 +89,7 @@ struct sum_kernel<FEDAGG_ISA> {
       for (std::size_t g = 0; g < group; ++g) {
         const T* x = static_cast<const T*>(rows[g]) + begin + j;
         const auto factor = s::template fill<double, wide>(a[g]);
-        FEDAGG_PREFETCH(x + sum_ahead / sizeof(T));
+        FEDAGG_PREFETCH_ONCE(x + sum_ahead / sizeof(T));
 #pragma GCC unroll 8
         for (std::size_t k = 0; k < parts<T>; ++k)
           sum[k] = FEDAGG_FP_KEEP(sum[k] + FEDAGG_FP_KEEP(factor * c::load_wide(x + k * wide)));

@@ -100,7 +100,7 @@ public:
         kernel_bytes_ + (staged ? round_up((n_ + 2) * tile_ * 8) + round_up(tile_ * 8) + round_up((n_ + 2) * 8) : 0);
     const std::size_t width = executor_.concurrency() < tasks_ ? executor_.concurrency() : tasks_;
     b_.slots.assign(width, 0);
-    b_.scratch.resize(width * slot_bytes_ + 64);
+    b_.scratch.resize_for_overwrite(width * slot_bytes_ + 64);
   }
 
   /// Runs all tasks. `checked`: find the clients that sent NaN or Inf; `writes`: the output is written.
