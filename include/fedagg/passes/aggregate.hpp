@@ -50,7 +50,7 @@ namespace impl {
 template <rule_value Rule>
 class round : round_base {
 public:
-  round(const Rule& rule, const cohort& clients, std::span<const basic_named_tensor<void>> out, const options& how,
+  round(const Rule& rule, const cohort& clients, detail::slice<const basic_named_tensor<void>> out, const options& how,
         round_buffers& b) noexcept
       : round_base(clients, out, how, b), rule_(rule) {}
 

@@ -57,7 +57,7 @@ struct geometric_call;
 struct measure_request {
   const geometric_call& call;
   const cohort& clients;
-  std::span<const basic_named_tensor<void>> out;
+  detail::slice<const basic_named_tensor<void>> out;
   const options& how;
   round_buffers& b;
   arena& memory;
@@ -75,8 +75,8 @@ struct chain_calls {
   /// row may be made of several.
   errc (*mix)(detail::slice<const stage_call> stages, geometry& g, arena& memory, affine_map& map, bool& mixed);
   /// Coefficients of the rows that come out as shares of the rows that go in; see detail::spread.
-  double (*spread)(const affine_map& map, std::span<const double> c, std::span<double> shares) noexcept;
-  affine_map (*rows_of)(const affine_map& map, std::span<const double> marks, arena& memory);
+  double (*spread)(const affine_map& map, detail::slice<const double> c, detail::slice<double> shares) noexcept;
+  affine_map (*rows_of)(const affine_map& map, detail::slice<const double> marks, arena& memory);
   /// Calls `user` with a kernel on the rows that the stages make.
   findings (*with_mixed)(const tile_kernel& kernel, const affine_map& map, const kernel_user& user);
 };

@@ -30,9 +30,9 @@ errc mix_stages(detail::slice<const stage_call> stages, geometry& g, arena& memo
       continue;
     }
     // A row that several clients make up is nobody's: a trusted client is not found among them.
-    const auto nobody = memory.take<std::size_t>(g.rows);
+    const auto nobody = memory.room<std::size_t>(g.rows);
     for (std::size_t& k : nobody) k = static_cast<std::size_t>(-1);
-    g.clients = nobody;
+    g.clients = detail::span_of(nobody.data(), g.rows);
   }
   return errc::ok;
 }

@@ -32,7 +32,7 @@ bool has_budget(const R& rule) noexcept {
 
 /// Cuts trusted weights at `cap` (0: never) and scales them by a power of two to at most one: no sum of weights
 /// overflows, no share of one is lost below the normal numbers. `equal` says whether they all agree.
-inline errc tame_weights(std::span<double> w, double cap, bool& equal) noexcept {
+inline errc tame_weights(detail::slice<double> w, double cap, bool& equal) noexcept {
   double largest = 0;
   equal = true;
   for (double& x : w) {
@@ -52,7 +52,7 @@ class round_base {
 protected:
   static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
 
-  round_base(const cohort& clients, std::span<const basic_named_tensor<void>> out, const options& how,
+  round_base(const cohort& clients, detail::slice<const basic_named_tensor<void>> out, const options& how,
              round_buffers& b) noexcept
       : clients_(clients), out_(out), how_(how), b_(b), o_(b.result) {}
 
@@ -140,7 +140,7 @@ protected:
   }
 
   const cohort& clients_;
-  std::span<const basic_named_tensor<void>> out_;
+  detail::slice<const basic_named_tensor<void>> out_;
   const options& how_;
   round_buffers& b_;
   outcome& o_;
