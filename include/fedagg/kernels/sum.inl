@@ -3,13 +3,13 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct sum_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
-  using c = convert_kernel<FEDAGG_ISA>;
+template <class Late>
+struct sum_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
+  using c = convert_kernel<FEDAGG_ISA, Late>;
   static constexpr std::size_t wide = s::wide;
   using wide_f64 = vec<double, wide>;
-  using halves = half_sum_kernel<FEDAGG_ISA>;
+  using halves = half_sum_kernel<FEDAGG_ISA, Late>;
 
   /// Elements of each client that are summed in registers: a line of memory, where the registers reach.
   template <class T>
@@ -176,7 +176,7 @@ struct sum_kernel<FEDAGG_ISA> {
       mix_rows<false>(tile, row, count, to);
     if (!non_finite(to)) return 0;
     for (const map_entry& e : row)
-      if (scan_kernel<FEDAGG_ISA>::non_finite(tile + e.index * mixed_tile, count)) return saw_non_finite;
+      if (scan_kernel<FEDAGG_ISA, Late>::non_finite(tile + e.index * mixed_tile, count)) return saw_non_finite;
     return saw_overflow;
   }
 };
