@@ -203,8 +203,8 @@ private:
       const auto equal = m_.memory.room<double>(g.rows);
       for (double& w : equal) w = 1;
       o_.weights_used = !mixed;
-      rc = call_.rule.combine(call_.rule.self, mixed ? detail::span_of(equal.data(), g.rows) : g.weights,
-                              s.coefficients.first(g.rows), s.divisor);
+      const detail::slice<const double> weights = g.weights;
+      rc = call_.rule.combine(call_.rule.self, mixed ? equal : weights, {s.coefficients.data(), g.rows}, s.divisor);
     } else {
       rc = call_.rule.coefficients(call_.rule.self, g, m_.memory, s);
       o_.weights_used = call_.rule.trusts_weights;

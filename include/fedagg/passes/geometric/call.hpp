@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <span>
-#include <tuple>
 #include <utility>
 
 #include <fedagg/core/chain.hpp>
@@ -33,7 +32,8 @@ struct kernel_user {
 struct rule_call {
   const void* self = nullptr;
   errc (*coefficients)(const void* self, const geometry& g, arena& memory, solution& s) = nullptr;
-  errc (*combine)(const void* self, std::span<const double> weights, std::span<double> a, double& divisor) = nullptr;
+  errc (*combine)(const void* self, detail::slice<const double> weights, detail::slice<double> a,
+                  double& divisor) = nullptr;
   errc (*second)(const void* self, std::size_t selected, nearest_values& v) = nullptr;
   void* columns = nullptr; ///< of a rule on columns: its coordinate_kernel
   errc (*decide)(const void* self, void* columns, std::size_t declared, std::size_t present, outcome& o) = nullptr;
@@ -186,7 +186,7 @@ rule_call erase_rule(const Rule& rule, coordinate_kernel<Rule>& columns) noexcep
         return user.use(user.self, erase(kernel));
       };
   } else if constexpr (linear_rule<Rule>) {
-    r.combine = [](const void* self, std::span<const double> w, std::span<double> a, double& divisor) {
+    r.combine = [](const void* self, detail::slice<const double> w, detail::slice<double> a, double& divisor) {
       return static_cast<const Rule*>(self)->combine(w, a, divisor);
     };
   } else {

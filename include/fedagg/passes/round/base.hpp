@@ -70,6 +70,7 @@ protected:
   }
 
   /// Layouts and weights, by policy.
+  template <class Void = void>
   errc admit_clients() {
     b_.fault.assign(clients_.size(), errc::ok);
     // One more for the trusted row.
@@ -80,7 +81,7 @@ protected:
       const errc fault = client_fault(clients_, i, out_, how_, b_, tensor, name);
       if (fault == errc::ok) continue;
       b_.fault[i] = fault;
-      note(i, fault, tensor, name);
+      note<Void>(i, fault, tensor, name);
       // What no client can cause: a view of the caller's that points nowhere.
       const bool callers = fault != errc::client_layout && fault != errc::invalid_weight;
       if (callers || how_.on_bad_client != bad_client::reject) return fault;
@@ -105,6 +106,7 @@ protected:
   }
 
   /// The clients that a sweep found at fault, by policy.
+  template <class Void = void>
   errc drop_bad() {
     errc first = errc::ok;
     for (std::size_t i = 0; i < clients_.size(); ++i) {
@@ -112,7 +114,7 @@ protected:
       if (place == nowhere || b_.fault[i] != errc::ok) continue;
       b_.fault[i] = static_cast<errc>(place % fault_reasons);
       if (first == errc::ok) first = b_.fault[i];
-      note(i, b_.fault[i], place / fault_reasons, out_[place / fault_reasons].name);
+      note<Void>(i, b_.fault[i], place / fault_reasons, out_[place / fault_reasons].name);
     }
     return how_.on_bad_client == bad_client::reject ? errc::ok : first;
   }
@@ -132,6 +134,7 @@ protected:
     o_.tensor_name = out_[f.tensor].name;
   }
 
+  template <class Void>
   void note(std::size_t client, errc reason, std::size_t tensor, std::string_view name) {
     const rejection r{client, clients_.id(client), reason, tensor, name};
     std::size_t at = o_.rejected.size();
