@@ -52,19 +52,19 @@ TEST_CASE("a chain holds its parts in order, however it was written") {
   constexpr auto called = chain(arc{.f = 1}, nnm{.f = 2}, krum{.f = 3});
   static_assert(std::is_same_v<decltype(piped), const chained<arc, nnm, krum>>);
   static_assert(std::is_same_v<decltype(called), decltype(piped)>);
-  CHECK(std::get<0>(piped.parts).f == 1);
-  CHECK(std::get<1>(piped.parts).f == 2);
-  CHECK(std::get<2>(piped.parts).f == 3);
-  CHECK(std::get<2>(called.parts).f == 3);
+  CHECK(piped.parts.first.f == 1);
+  CHECK(piped.parts.rest.first.f == 2);
+  CHECK(piped.parts.rest.rest.first.f == 3);
+  CHECK(called.parts.rest.rest.first.f == 3);
 }
 
 TEST_CASE("stages can be joined first, and are values") {
   constexpr auto stages = arc{.f = 1} | nnm{.f = 2};
   constexpr auto one = stages | krum{.f = 3}, other = stages | krum{.f = 4};
   static_assert(std::is_same_v<decltype(one), const chained<arc, nnm, krum>>);
-  CHECK(std::get<2>(one.parts).f == 3);
-  CHECK(std::get<2>(other.parts).f == 4);
-  CHECK(std::get<0>(other.parts).f == 1);
+  CHECK(one.parts.rest.rest.first.f == 3);
+  CHECK(other.parts.rest.rest.first.f == 4);
+  CHECK(other.parts.first.f == 1);
 }
 
 TEST_CASE("parts of the user's own are found beside the library's") {

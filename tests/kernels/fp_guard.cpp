@@ -2,6 +2,7 @@
 #include <fedagg/kernels/fp_guard.hpp>
 
 #include <cfenv>
+#include <tuple>
 
 #include <fedagg/rules.hpp>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <cmath>
 #include <string>
+#include <tuple>
 
 #include <fedagg/mixing/arc.hpp>
 #include <fedagg/mixing/bucketing.hpp>
@@ -229,12 +230,13 @@ errc finish(const Rule& rule, const explicit_rows& r, exact& want) {
 template <class... Parts>
 errc by_hand(const chained<Parts...>& chain, explicit_rows r, exact& want) {
   constexpr std::size_t stages = sizeof...(Parts) - 1;
+  const std::tuple parts = fedagg::detail::with_fields([](const auto&... p) { return std::tuple(p...); }, chain.parts);
   errc rc = errc::ok;
   [&]<std::size_t... I>(std::index_sequence<I...>) {
-    static_cast<void>((((rc = apply(std::get<I>(chain.parts), r)) == errc::ok) && ...));
+    static_cast<void>((((rc = apply(std::get<I>(parts), r)) == errc::ok) && ...));
   }
   (std::make_index_sequence<stages>{});
-  return rc == errc::ok ? finish(std::get<stages>(chain.parts), r, want) : rc;
+  return rc == errc::ok ? finish(std::get<stages>(parts), r, want) : rc;
 }
 template <class Rule>
 errc by_hand(const Rule& rule, const explicit_rows& r, exact& want) {

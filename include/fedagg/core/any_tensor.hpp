@@ -8,6 +8,7 @@
 
 #include <fedagg/core/element.hpp>
 #include <fedagg/core/errc.hpp>
+#include <fedagg/core/list.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
 
@@ -70,8 +71,10 @@ public:
   dtype type() const noexcept { return type_; }
   std::size_t size() const noexcept { return size_; }
   std::size_t rank() const noexcept { return rank_; }
-  std::span<const std::size_t> shape() const noexcept { return {shape_, rank_}; }
-  std::span<const std::ptrdiff_t> strides() const noexcept { return {strides_, rank_}; }
+  std::span<const std::size_t> shape() const noexcept { return detail::span_of(shape_, rank_); }
+  std::span<const std::ptrdiff_t> strides() const noexcept { return detail::span_of(strides_, rank_); }
+  std::size_t extent(std::size_t k) const noexcept { return shape_[k]; }
+  std::ptrdiff_t stride(std::size_t k) const noexcept { return strides_[k]; }
   /// True if the elements lie in row-major order without gaps.
   bool contiguous() const noexcept { return contiguous_; }
   /// `ok`, or why nothing may be done with this view.
@@ -97,7 +100,8 @@ private:
     const std::size_t limit = static_cast<std::size_t>(PTRDIFF_MAX) / (size_of(type_) ? size_of(type_) : 1);
     std::size_t product = 1;
     bool empty = false;
-    for (const std::size_t extent : shape) {
+    for (std::size_t k = 0; k < shape.size(); ++k) {
+      const std::size_t extent = shape[k];
       empty = empty || extent == 0;
       if (extent == 0) continue;
       if (product > limit / extent) {

@@ -51,6 +51,11 @@ public:
     static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= alignment, "plain data only");
     return {static_cast<T*>(take_bytes(count, sizeof(T))), count};
   }
+  /// The same for the library's own.
+  template <class T>
+  detail::slice<T> room(std::size_t count) {
+    return {static_cast<T*>(take_bytes(count, sizeof(T))), count};
+  }
 
   void reset() {
     if (blocks_.size() > 1) {

@@ -3,9 +3,7 @@
 #define FEDAGG_CORE_CHAIN_HPP
 
 #include <cstddef>
-#include <tuple>
 #include <type_traits>
-#include <utility>
 
 #include <fedagg/core/geometry.hpp>
 
@@ -14,10 +12,10 @@ namespace fedagg::inline FEDAGG_ABI {
 /// Mixing stages and, last, a rule; the stages work from left to right.
 template <class... Parts>
 struct chained {
-  std::tuple<Parts...> parts;
+  field_list<Parts...> parts;
 
   static constexpr const char* name = "chain";
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return field_list<>{}; }
 };
 
 namespace detail {
@@ -28,17 +26,17 @@ template <class... Parts>
 inline constexpr bool is_chained<chained<Parts...>> = true;
 
 template <class... Parts>
-constexpr std::tuple<Parts...> parts_of(const chained<Parts...>& c) {
+constexpr const field_list<Parts...>& parts_of(const chained<Parts...>& c) {
   return c.parts;
 }
 template <class Part>
-constexpr std::tuple<Part> parts_of(const Part& p) {
-  return std::tuple<Part>{p};
+constexpr field_list<Part> parts_of(const Part& p) {
+  return {p};
 }
 
 template <class... Parts>
-constexpr chained<Parts...> chain_of(std::tuple<Parts...> parts) {
-  return {std::move(parts)};
+constexpr chained<Parts...> chain_of(const Parts&... parts) {
+  return {{parts...}};
 }
 
 template <class T>
@@ -65,7 +63,12 @@ concept chained_rule = detail::is_chained<T> && !mixing_stages<T>;
 /// `nnm{.f = 2} | krum{.f = 2}`: the rule on what the stages make of the clients.
 template <mixing_stages First, follows_mixing Second>
 constexpr auto operator|(const First& first, const Second& second) {
-  return detail::chain_of(std::tuple_cat(detail::parts_of(first), detail::parts_of(second)));
+  return detail::with_fields(
+      [&](const auto&... before) {
+        return detail::with_fields([&](const auto&... behind) { return detail::chain_of(before..., behind...); },
+                                   detail::parts_of(second));
+      },
+      detail::parts_of(first));
 }
 
 /// The same as a function: `chain(arc{.f = 2}, nnm{.f = 2}, krum{.f = 2})`.

@@ -33,7 +33,7 @@ public:
   /// Adds a client with a model of named tensors.
   cohort& add(const model_view& model, client info = {}) {
     open();
-    entries_.append(model.entries().data(), model.size());
+    entries_.append(model.each().data(), model.size());
     return close(info);
   }
 
@@ -46,14 +46,15 @@ public:
       entries_.push_back({{}, m, integers::average});
       return close({});
     }
-    const std::size_t width[] = {m.shape()[1]};
-    const std::ptrdiff_t stride[] = {m.strides()[1]};
-    for (std::size_t i = 0; i < m.shape()[0]; ++i) {
+    const std::size_t width = m.extent(1);
+    const std::ptrdiff_t stride = m.stride(1);
+    for (std::size_t i = 0; i < m.extent(0); ++i) {
       const auto* row = static_cast<const std::byte*>(m.data());
       if (m.size() != 0)
-        row += static_cast<std::ptrdiff_t>(i) * m.strides()[0] * static_cast<std::ptrdiff_t>(size_of(m.type()));
+        row += static_cast<std::ptrdiff_t>(i) * m.stride(0) * static_cast<std::ptrdiff_t>(size_of(m.type()));
       open();
-      entries_.push_back({{}, any_tensor(m.type(), row, width, stride), integers::average});
+      entries_.push_back(
+          {{}, any_tensor(m.type(), row, detail::span_of(&width, 1), detail::span_of(&stride, 1)), integers::average});
       close({});
     }
     return *this;
@@ -61,7 +62,7 @@ public:
 
   /// The global model that the clients started from. Rules that need an origin take differences from it.
   cohort& base(const model_view& model) {
-    base_.assign(model.entries().data(), model.size());
+    base_.assign(model.each().data(), model.size());
     has_base_ = true;
     return *this;
   }
@@ -69,7 +70,7 @@ public:
   /// A row of the server's own, of the clients' layout: the reference of fltrust and monna, the state of
   /// centered_clipping. It is never rejected and never counted among the clients.
   cohort& trusted(const model_view& model) {
-    trusted_.assign(model.entries().data(), model.size());
+    trusted_.assign(model.each().data(), model.size());
     has_trusted_ = true;
     return *this;
   }
@@ -89,16 +90,17 @@ public:
   }
 
   /// Replaces all weights at once: one per client.
-  cohort& weights(std::span<const double> values) {
+  cohort& weights(const std::span<const double> values) {
     given_weights_.assign(values.data(), values.size());
     has_weights_ = true;
     return *this;
   }
 
   std::size_t size() const noexcept { return ends_.size(); }
+  // What returns a std::span is a template, because making one takes a compiler longer than to read all of this class.
+  template <class Void = void>
   std::span<const named_tensor> tensors(std::size_t i) const noexcept {
-    const std::size_t first = i == 0 ? 0 : ends_[i - 1];
-    return {entries_.data() + first, ends_[i] - first};
+    return detail::span_of(row(i).data(), row(i).size());
   }
   double weight(std::size_t i) const noexcept {
     return has_weights_ && i < given_weights_.size() ? given_weights_[i] : clients_[i].weight;
@@ -106,15 +108,29 @@ public:
   std::string_view id(std::size_t i) const noexcept { return clients_[i].id; }
   bool has_base() const noexcept { return has_base_; }
   bool has_origin() const noexcept { return has_base_ || updates_; }
-  std::span<const named_tensor> base() const noexcept { return base_; }
+  template <class Void = void>
+  std::span<const named_tensor> base() const noexcept {
+    return detail::span_of(base_.data(), base_.size());
+  }
   bool has_trusted() const noexcept { return has_trusted_; }
-  std::span<const named_tensor> trusted() const noexcept { return trusted_; }
+  template <class Void = void>
+  std::span<const named_tensor> trusted() const noexcept {
+    return detail::span_of(trusted_.data(), trusted_.size());
+  }
   /// Null without one.
   const cohort* history() const noexcept { return history_; }
   /// `weight_count` if `weights()` was given another number of weights than there are clients.
   errc status() const noexcept {
     return has_weights_ && given_weights_.size() != ends_.size() ? errc::weight_count : errc::ok;
   }
+
+  /// The library's own: the tensors of client i, of the base and of the trusted row.
+  detail::slice<const named_tensor> row(std::size_t i) const noexcept {
+    const std::size_t first = i == 0 ? 0 : ends_[i - 1];
+    return {entries_.data() + first, ends_[i] - first};
+  }
+  detail::slice<const named_tensor> base_row() const noexcept { return base_.each(); }
+  detail::slice<const named_tensor> trusted_row() const noexcept { return trusted_.each(); }
 
   void clear() noexcept {
     entries_.clear();

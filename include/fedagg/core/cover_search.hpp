@@ -21,9 +21,9 @@ public:
 
   cover_search(std::size_t rows, std::size_t drop, std::size_t max_nodes, arena& memory)
       : n_(rows), words_((rows + 63) / 64), drop_(drop), max_nodes_(max_nodes),
-        conflicts_(memory.take<std::uint64_t>(n_ * words_)), kept_(memory.take<std::uint64_t>((drop + 4) * words_)),
-        degrees_(memory.take<std::uint32_t>((drop + 4) * n_)), levels_(memory.take<level>(drop + 4)),
-        found_(memory.take<std::uint64_t>(words_)), histogram_(memory.take<std::uint32_t>(n_ + 1)) {}
+        conflicts_(memory.room<std::uint64_t>(n_ * words_)), kept_(memory.room<std::uint64_t>((drop + 4) * words_)),
+        degrees_(memory.room<std::uint32_t>((drop + 4) * n_)), levels_(memory.room<level>(drop + 4)),
+        found_(memory.room<std::uint64_t>(words_)), histogram_(memory.room<std::uint32_t>(n_ + 1)) {}
 
   /// Every row is there, and pairs further apart than `limit` are in conflict.
   void start(const geometry& g, double limit) noexcept {

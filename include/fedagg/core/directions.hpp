@@ -3,7 +3,6 @@
 #define FEDAGG_CORE_DIRECTIONS_HPP
 
 #include <cstddef>
-#include <span>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/selection.hpp>
@@ -19,8 +18,8 @@ public:
   static constexpr std::size_t origin = static_cast<std::size_t>(-1);
 
   directions(std::size_t rows, arena& memory)
-      : radius_(memory.take<double>(rows)), norms_(memory.take<double>(rows)),
-        cosines_(memory.take<double>(rows * rows)) {}
+      : radius_(memory.room<double>(rows)), norms_(memory.room<double>(rows)),
+        cosines_(memory.room<double>(rows * rows)) {}
 
   /// Looks from row `centre`, from the trusted row (index g.rows) or from the origin.
   void look(const geometry& g, std::size_t centre) noexcept {
@@ -42,7 +41,7 @@ public:
   double cosine(std::size_t i, std::size_t j) const noexcept { return cosines_[i * radius_.size() + j]; }
 
   /// out_i = the product of direction i with sum_j b_j (direction j).
-  void project(std::span<const double> b, std::span<double> out) const noexcept {
+  void project(slice<const double> b, slice<double> out) const noexcept {
     const std::size_t n = radius_.size();
     for (std::size_t i = 0; i < n; ++i) out[i] = 0;
     for (std::size_t j = 0; j < n; ++j) {
@@ -54,8 +53,8 @@ public:
   }
 
   /// The distances from sum_j b_j (direction j) to the rows, given its projections; returns its own square norm.
-  double distances(std::span<const double> b, std::span<const double> projections,
-                   std::span<double> out) const noexcept {
+  double distances(slice<const double> b, slice<const double> projections,
+                   slice<double> out) const noexcept {
     double square = 0;
     for (std::size_t i = 0; i < b.size(); ++i) square = plus(square, times(b[i], projections[i]));
     if (square < 0) square = 0;
@@ -92,7 +91,7 @@ private:
     return estimate(by_product, product_error, a, b);
   }
 
-  std::span<double> radius_, norms_, cosines_;
+  slice<double> radius_, norms_, cosines_;
 };
 
 } // namespace fedagg::inline FEDAGG_ABI::detail

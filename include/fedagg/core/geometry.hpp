@@ -80,17 +80,17 @@ struct affine_map {
   std::size_t in = 0;
   bool whole = true; ///< the shares of each row sum to its divisor by construction
   detail::slice<map_entry> entries = {};
-  std::span<std::size_t> ends = {};
-  std::span<double> divisors = {};
+  detail::slice<std::size_t> ends = {};
+  detail::slice<double> divisors = {};
   std::size_t rows_done = 0, entries_done = 0;
 
   /// Makes room for `to` rows with at most `shares` entries in all, of `from` rows.
   void start(arena& memory, std::size_t to, std::size_t from, std::size_t shares) {
     out = to;
     in = from;
-    entries = memory.take<map_entry>(shares);
-    ends = memory.take<std::size_t>(to);
-    divisors = memory.take<double>(to);
+    entries = memory.room<map_entry>(shares);
+    ends = memory.room<std::size_t>(to);
+    divisors = memory.room<double>(to);
     rows_done = entries_done = 0;
   }
   void put(std::size_t index, double share) noexcept { entries[entries_done++] = {index, share}; }

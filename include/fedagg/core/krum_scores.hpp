@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/selection.hpp>
@@ -57,7 +56,7 @@ inline double distance_power(double square, std::int64_t power) noexcept {
 /// scores[i] = the sum of the `count` smallest distances from row i to others, each to the power `power`, summed in
 /// ascending order; the largest double where that overflows. `scratch` has room for `rows` entries.
 inline void krum_scores(const geometry& g, std::size_t count, std::int64_t power, detail::slice<ranked> scratch,
-                        std::span<double> scores) noexcept {
+                        slice<double> scores) noexcept {
   for (std::size_t i = 0; i < g.rows; ++i) {
     std::size_t others = 0;
     for (std::size_t j = 0; j < g.rows; ++j)

@@ -3,7 +3,6 @@
 #define FEDAGG_CORE_LINE_MEDIAN_HPP
 
 #include <cstddef>
-#include <span>
 
 #include <fedagg/core/directions.hpp>
 #include <fedagg/core/geometry.hpp>
@@ -14,7 +13,7 @@ namespace fedagg::inline FEDAGG_ABI::detail {
 /// The weighted median of rows that lie on one line through a centre, as far as their distances can tell.
 class line_median {
 public:
-  line_median(const geometry& g, std::span<const double> weights, const directions& from, slice<ranked> order)
+  line_median(const geometry& g, slice<const double> weights, const directions& from, slice<ranked> order)
       : g_(g), w_(weights), from_(from), order_(order) {}
 
   /// Whether all rows of any weight lie on one line.
@@ -32,7 +31,7 @@ public:
 
   /// Coefficients and their divisor, the midpoint of all medians where there are several. Returns the largest gap that
   /// rows which pass for a line can have at this point.
-  double solve(std::span<double> coefficients, double& divisor) noexcept {
+  double solve(slice<double> coefficients, double& divisor) noexcept {
     std::size_t count = 0;
     double total = 0;
     for (std::size_t i = 0; i < w_.size(); ++i)
@@ -98,7 +97,7 @@ private:
   }
 
   const geometry& g_;
-  std::span<const double> w_;
+  slice<const double> w_;
   const directions& from_;
   slice<ranked> order_;
   std::size_t along_ = 0; ///< the row whose direction is the line's

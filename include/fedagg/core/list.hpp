@@ -13,6 +13,12 @@
 
 namespace fedagg::inline FEDAGG_ABI::detail {
 
+/// A std::span, made where a template is instantiated, and not yet where it is read.
+template <class T>
+constexpr std::span<const T> span_of(const T* data, std::size_t size) noexcept {
+  return {data, size};
+}
+
 /// What std::span is, but making one of a type that has none yet costs a compiler nothing (a std::span several
 /// milliseconds). Converts to and from spans.
 template <class T>

@@ -3,7 +3,6 @@
 #define FEDAGG_CORE_MEDIAN_SEARCH_HPP
 
 #include <cstddef>
-#include <span>
 #include <utility>
 
 #include <fedagg/core/directions.hpp>
@@ -18,17 +17,17 @@ namespace fedagg::inline FEDAGG_ABI::detail {
 /// back as a convex combination and the gradient without cancellation.
 class median_search {
 public:
-  median_search(const geometry& g, std::span<const double> weights, arena& memory)
+  median_search(const geometry& g, slice<const double> weights, arena& memory)
       : g_(g), w_(weights), n_(weights.size()), from_(n_, memory), here_(n_, memory), next_(n_, memory),
-        trial_(n_, memory), best_(n_, memory), order_(memory.take<ranked>(n_)), scratch_{} {
-    for (auto& s : scratch_) s = memory.take<double>(n_);
+        trial_(n_, memory), best_(n_, memory), order_(memory.room<ranked>(n_)), scratch_{} {
+    for (auto& s : scratch_) s = memory.room<double>(n_);
     for (const double w : w_) total_ = plus(total_, w);
   }
 
   /// Coefficients and their divisor; returns the steps taken. `gap` is the norm of sum_i w_i (direction from z to x_i),
   /// the part that data points at z can hold taken off, over the total weight: computed from the distances, and as good
   /// as these.
-  std::size_t run(std::size_t max_steps, std::span<double> coefficients, double& divisor, double& gap) {
+  std::size_t run(std::size_t max_steps, slice<double> coefficients, double& divisor, double& gap) {
     std::size_t centre = central_row();
     from_.look(g_, centre);
     gap = 0;
@@ -54,7 +53,7 @@ public:
 
 private:
   struct point {
-    std::span<double> b, projection, distance, pull, gradient, slope;
+    slice<double> b, projection, distance, pull, gradient, slope;
     double square = 0;    ///< its distance to the centre, squared
     double objective = 0; ///< relative to the centre's
     double noise = 0;     ///< of the objective
@@ -62,11 +61,11 @@ private:
     double gap = 0;
 
     point(std::size_t n, arena& memory)
-        : b(memory.take<double>(n)), projection(memory.take<double>(n)), distance(memory.take<double>(n)),
-          pull(memory.take<double>(n)), gradient(memory.take<double>(n)), slope(memory.take<double>(n)) {}
+        : b(memory.room<double>(n)), projection(memory.room<double>(n)), distance(memory.room<double>(n)),
+          pull(memory.room<double>(n)), gradient(memory.room<double>(n)), slope(memory.room<double>(n)) {}
   };
 
-  static double dot(std::span<const double> a, std::span<const double> b) noexcept {
+  static double dot(slice<const double> a, slice<const double> b) noexcept {
     double sum = 0;
     for (std::size_t i = 0; i < a.size(); ++i) sum = plus(sum, times(a[i], b[i]));
     return sum;
@@ -169,7 +168,7 @@ private:
   }
 
   /// out_i = (direction from z to x_i) times sum_j x_j (direction from z to x_j).
-  void among_directions(const point& p, std::span<const double> x, std::span<double> out) noexcept {
+  void among_directions(const point& p, slice<const double> x, slice<double> out) noexcept {
     const auto c = scratch_[5];
     combine_directions(p, x, c);
     from_.project(c, out);
@@ -179,7 +178,7 @@ private:
   }
 
   /// c = sum_j x_j (direction from z to x_j), by directions from the centre.
-  void combine_directions(const point& p, std::span<const double> x, std::span<double> c) noexcept {
+  void combine_directions(const point& p, slice<const double> x, slice<double> c) noexcept {
     double sum = 0;
     for (std::size_t i = 0; i < n_; ++i) {
       c[i] = p.pull[i] > 0 ? quotient(x[i], p.distance[i]) : 0;
@@ -190,7 +189,7 @@ private:
 
   /// step = Newton's. The Hessian is S - sum_i pull_i e_i e_i' on the span of the directions e_i, S = sum of the pulls:
   /// step = gradient / S + sum_i y_i e_i with y = P^1/2 (S - P^1/2 E'E P^1/2)^-1 P^1/2 E' gradient / S, P = diag pull.
-  void newton(const point& p, std::span<double> step) noexcept {
+  void newton(const point& p, slice<double> step) noexcept {
     const auto q = scratch_[0], residual = scratch_[1], search = scratch_[2], image = scratch_[3], root = scratch_[4];
     const double own = dot(p.b, p.slope);
     for (std::size_t i = 0; i < n_; ++i) {
@@ -254,7 +253,7 @@ private:
   }
 
   static void copy(const point& from, point& to) noexcept {
-    const auto put = [](std::span<double> a, std::span<double> b) {
+    const auto put = [](slice<double> a, slice<double> b) {
       for (std::size_t i = 0; i < a.size(); ++i) b[i] = a[i];
     };
     put(from.b, to.b);
@@ -271,13 +270,13 @@ private:
   }
 
   const geometry& g_;
-  std::span<const double> w_;
+  slice<const double> w_;
   std::size_t n_;
   double total_ = 0;
   directions from_;
   point here_, next_, trial_, best_;
   slice<ranked> order_;
-  std::span<double> scratch_[7];
+  slice<double> scratch_[7];
 };
 
 } // namespace fedagg::inline FEDAGG_ABI::detail

@@ -32,17 +32,17 @@ class mixed_rows {
 public:
   mixed_rows(const geometry& g, const affine_map& map, arena& memory)
       : map_(map), order_(g.order()), trusted_{g.rows, 1}, has_trusted_(g.has_trusted),
-        sums_(memory.take<double>(order_)), part_(memory.take<double>(order_)) {}
+        sums_(memory.room<double>(order_)), part_(memory.room<double>(order_)) {}
 
   std::size_t size() const noexcept { return map_.out + (has_trusted_ ? 1 : 0); }
   mixed_row operator[](std::size_t k) const noexcept {
-    if (k == map_.out) return {std::span(&trusted_, 1), 1};
+    if (k == map_.out) return {{&trusted_, 1}, 1};
     return {map_.row(k), map_.divisor(k)};
   }
 
   /// out_l = sum_ij a_ki a_lj M_ij for the first rows l, the shares being a and M a matrix of the rows before mixing.
   /// In blocks, because a sum of that many terms is known to that many roundings. Returns the terms.
-  std::size_t sum_up(std::size_t k, std::span<const double> matrix, std::span<double> out) noexcept {
+  std::size_t sum_up(std::size_t k, slice<const double> matrix, slice<double> out) noexcept {
     const mixed_row mine = (*this)[k];
     for (double& x : sums_) x = 0;
     for (std::size_t first = 0; first < mine.entries.size(); first += block) {
@@ -83,7 +83,7 @@ private:
   std::size_t order_;
   map_entry trusted_;
   bool has_trusted_;
-  std::span<double> sums_, part_;
+  slice<double> sums_, part_;
 };
 
 /// The squared distances between mixed rows. With E_kl = sum_ij a_ki a_lj D_ij, whose shares a_k sum to one, a distance
@@ -94,7 +94,7 @@ class mixed_distances {
 public:
   mixed_distances(const geometry& g, const affine_map& map, arena& memory)
       : g_(g), whole_(map.whole), summed_(map.whole), rows_(g, map, memory),
-        difference_(memory.take<map_entry>(g.order())) {
+        difference_(memory.room<map_entry>(g.order())) {
     std::size_t longest = 0;
     for (std::size_t k = 0; k < map.out; ++k) {
       if (map.row(k).size() > longest) longest = map.row(k).size();
@@ -105,7 +105,7 @@ public:
   }
 
   /// out = the squared distances of all rows, the trusted one among them, zeros on the diagonal.
-  void fill(std::span<double> out) noexcept {
+  void fill(slice<double> out) noexcept {
     const std::size_t order = rows_.size();
     for (std::size_t k = 0; k < order; ++k) {
       if (summed_) terms_ += rows_.sum_up(k, g_.distances, out.subspan(k * order, k + 1));

@@ -3,7 +3,6 @@
 #define FEDAGG_CORE_MIXED_GEOMETRY_HPP
 
 #include <cstddef>
-#include <span>
 
 #include <fedagg/core/geometry.hpp>
 #include <fedagg/core/mixed_distances.hpp>
@@ -12,14 +11,15 @@
 namespace fedagg::inline FEDAGG_ABI::detail {
 
 /// sum_i share_i x_i over a mixed row.
-inline double along(const mixed_row& row, std::span<const double> x) noexcept {
+inline double along(const mixed_row& row, slice<const double> x) noexcept {
   double sum = 0;
   for (const map_entry& e : row.entries) sum = plus(sum, times(e.share, x[e.index]));
   return quotient(sum, row.divisor);
 }
 
 /// What a rule knows of the rows after a mixing stage, in n dimensions: nothing is read again.
-inline geometry mix_geometry(const geometry& g, const affine_map& map, arena& memory) {
+template <class Void = void>
+geometry mix_geometry(const geometry& g, const affine_map& map, arena& memory) {
   geometry m;
   m.rows = map.out;
   m.has_origin = g.has_origin;
@@ -28,20 +28,20 @@ inline geometry mix_geometry(const geometry& g, const affine_map& map, arena& me
   const std::size_t order = m.order();
   mixed_rows rows(g, map, memory);
   if (g.known == geometry_needs::distances) {
-    const auto distances = memory.take<double>(order * order);
+    const auto distances = memory.room<double>(order * order);
     mixed_distances(g, map, memory).fill(distances);
-    m.distances = distances;
+    m.distances = span_of(distances.data(), distances.size());
     if (g.has_origin) {
-      const auto products = memory.take<double>(order * order);
+      const auto products = memory.room<double>(order * order);
       for (std::size_t k = 0; k < order; ++k) {
         rows.sum_up(k, g.products, products.subspan(k * order, k + 1));
         for (std::size_t l = 0; l < k; ++l) products[l * order + k] = products[k * order + l];
       }
-      m.products = products;
+      m.products = span_of(products.data(), products.size());
     }
   }
   if (g.has_origin && g.known >= geometry_needs::norms) {
-    const auto norms = memory.take<double>(order);
+    const auto norms = memory.room<double>(order);
     for (std::size_t k = 0; k < order; ++k) {
       // Without products only rows that were scaled by themselves have a known norm.
       const mixed_row row = rows[k];
@@ -50,11 +50,11 @@ inline geometry mix_geometry(const geometry& g, const affine_map& map, arena& me
                      ? m.products[k * order + k]
                      : times(times(share, share), g.square_norms[row.entries[0].index]);
     }
-    m.square_norms = norms;
+    m.square_norms = span_of(norms.data(), norms.size());
     if (g.has_trusted && g.known >= geometry_needs::trusted) {
-      const auto with = memory.take<double>(order);
+      const auto with = memory.room<double>(order);
       for (std::size_t k = 0; k < order; ++k) with[k] = along(rows[k], g.with_trusted);
-      m.with_trusted = with;
+      m.with_trusted = span_of(with.data(), with.size());
     }
   }
   return m;
@@ -71,9 +71,9 @@ inline affine_map compose(const affine_map& second, const affine_map& first, are
   if (second.out != 0 && entries / second.out > first.in) entries = second.out * first.in;
   both.start(memory, second.out, first.in, entries);
   both.whole = first.whole && second.whole;
-  const auto sum = memory.take<double>(first.in);
-  const auto touched = memory.take<std::size_t>(first.in);
-  const auto seen = memory.take<unsigned char>(first.in);
+  const auto sum = memory.room<double>(first.in);
+  const auto touched = memory.room<std::size_t>(first.in);
+  const auto seen = memory.room<unsigned char>(first.in);
   for (std::size_t k = 0; k < second.out; ++k) {
     std::size_t count = 0;
     for (const map_entry& outer : second.row(k)) {
@@ -104,7 +104,7 @@ inline affine_map compose(const affine_map& second, const affine_map& first, are
 }
 
 /// The rows of a map whose mark is not zero.
-inline affine_map rows_of(const affine_map& map, std::span<const double> marks, arena& memory) {
+inline affine_map rows_of(const affine_map& map, slice<const double> marks, arena& memory) {
   affine_map some;
   std::size_t rows = 0;
   for (std::size_t k = 0; k < map.out; ++k) rows += marks[k] != 0;
@@ -120,7 +120,7 @@ inline affine_map rows_of(const affine_map& map, std::span<const double> marks, 
 
 /// shares_i = sum_k c_k a_ki, from coefficients of a map's rows to those of the rows that it maps; behind them that of
 /// the trusted row. Returns what they are to be divided by besides.
-inline double spread(const affine_map& map, std::span<const double> c, std::span<double> shares) noexcept {
+inline double spread(const affine_map& map, slice<const double> c, slice<double> shares) noexcept {
   double divisor = 0;
   bool alike = true;
   for (std::size_t k = 0; k < map.out; ++k) {

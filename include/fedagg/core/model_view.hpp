@@ -46,8 +46,8 @@ public:
 
   /// An output is also an input.
   basic_model_view(const basic_model_view<void>& other) requires(!std::is_same_v<Void, void>) {
-    entries_.reserve(other.entries().size());
-    for (const auto& e : other.entries()) entries_.push_back({e.name, e.tensor, e.policy});
+    entries_.reserve(other.size());
+    for (const auto& e : other.each()) entries_.push_back({e.name, e.tensor, e.policy});
   }
   basic_model_view(const basic_model_view&) = default;
   basic_model_view(basic_model_view&&) = default;
@@ -68,6 +68,8 @@ public:
   }
 
   std::span<const entry> entries() const noexcept { return entries_; }
+  /// The library's own.
+  detail::slice<const entry> each() const noexcept { return entries_.each(); }
   std::size_t size() const noexcept { return entries_.size(); }
   void clear() noexcept { entries_.clear(); }
 

@@ -5,10 +5,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <utility>
 
 #include <fedagg/config.hpp>
+#include <fedagg/core/list.hpp>
 
 namespace fedagg::inline FEDAGG_ABI {
 
@@ -51,7 +51,7 @@ public:
   }
 
   /// A random order of 0 .. size - 1, every one as likely as the others.
-  constexpr void permutation(std::span<std::size_t> order) noexcept {
+  constexpr void permutation(detail::slice<std::size_t> order) noexcept {
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[static_cast<std::size_t>(below(i))]);
   }

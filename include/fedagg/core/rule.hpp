@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <fedagg/core/element.hpp>
 #include <fedagg/core/errc.hpp>
@@ -62,15 +62,18 @@ template <class F, class First, class... Rest, class... Done>
 constexpr auto with_fields(const F& f, const field_list<First, Rest...>& fields, const Done&... done) {
   return with_fields(f, fields.rest, done..., fields.first);
 }
-template <class F, class... Fields>
-constexpr auto with_fields(const F& f, const std::tuple<Fields...>& fields) {
-  return std::apply(f, fields);
+template <class T>
+concept tuple_like = requires {
+  std::tuple_size<T>::value;
+};
+template <class F, tuple_like Tuple>
+constexpr auto with_fields(const F& f, const Tuple& fields) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) { return f(get<I>(fields)...); }
+  (std::make_index_sequence<std::tuple_size_v<Tuple>>{});
 }
 
 template <class T>
-inline constexpr bool lists_fields = requires {
-  std::tuple_size<T>::value;
-};
+inline constexpr bool lists_fields = tuple_like<T>;
 template <class... Fields>
 inline constexpr bool lists_fields<field_list<Fields...>> = true;
 

@@ -5,7 +5,6 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <utility>
 
 #include <fedagg/core/arena.hpp>
@@ -134,7 +133,7 @@ inline double clip_factor(double square_norm, double bound) noexcept {
 inline double mean_share(std::size_t count) noexcept { return power_of_two(-static_cast<int>(std::bit_width(count))); }
 
 /// The mixing that shortens every row to `bound`.
-inline errc clip_rows(std::span<const double> square_norms, double bound, arena& memory, affine_map& map) {
+inline errc clip_rows(slice<const double> square_norms, double bound, arena& memory, affine_map& map) {
   const std::size_t n = square_norms.size();
   if (n == 0) return errc::too_few_clients;
   map.start(memory, n, n, n);

@@ -54,7 +54,7 @@ inline void larger_of_two_means(detail::slice<const row_signs> signs, arena& mem
         centre[0] = signs[i];
         centre[1] = signs[j];
       }
-  const auto second = memory.take<unsigned char>(n);
+  const auto second = memory.room<unsigned char>(n);
   std::size_t size[2] = {n, 0};
   // It ends by itself, since no assignment comes twice; rounding must not keep it going either.
   bool changed = farthest > 0;
@@ -78,7 +78,7 @@ inline void larger_of_two_means(detail::slice<const row_signs> signs, arena& mem
 /// The mean over the rows of the distance to the one that ends the nearest half, the row itself among it.
 inline double sign_bandwidth(detail::slice<const row_signs> signs, arena& memory) {
   const std::size_t n = signs.size(), half = n < 4 ? (n < 2 ? n : 2) : n / 2;
-  const auto order = memory.take<ranked>(n);
+  const auto order = memory.room<ranked>(n);
   double sum = 0;
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < n; ++j) order[j] = {square_distance(signs[i], signs[j]), j};
@@ -96,8 +96,8 @@ inline void largest_of_mean_shift(detail::slice<const row_signs> signs, arena& m
   const std::size_t n = signs.size();
   // Shares are at most one: what rounding does to a row on the rim.
   const double reach = plus(sign_bandwidth(signs, memory), 1e-12), square = times(reach, reach);
-  const auto place = memory.take<row_signs>(n);
-  const auto order = memory.take<ranked>(n);
+  const auto place = memory.room<row_signs>(n);
+  const auto order = memory.room<ranked>(n);
   for (std::size_t i = 0; i < n; ++i) {
     place[i] = signs[i];
     signs_mean around;
@@ -113,8 +113,8 @@ inline void largest_of_mean_shift(detail::slice<const row_signs> signs, arena& m
     order[i] = {-static_cast<double>(around.count), i};
   }
   smallest_first(order, n);
-  const auto centres = memory.take<std::size_t>(n), size = memory.take<std::size_t>(n),
-             of = memory.take<std::size_t>(n);
+  const auto centres = memory.room<std::size_t>(n), size = memory.room<std::size_t>(n),
+             of = memory.room<std::size_t>(n);
   std::size_t count = 0;
   for (const ranked& r : order) {
     bool apart = true;

@@ -3,7 +3,6 @@
 #define FEDAGG_CORE_SUBSET_CHOICE_HPP
 
 #include <cstddef>
-#include <span>
 
 #include <fedagg/core/arena.hpp>
 #include <fedagg/core/centred_products.hpp>
@@ -16,7 +15,7 @@ namespace fedagg::inline FEDAGG_ABI::detail {
 /// times smaller than they are.
 struct principal_axes {
   static constexpr std::size_t most = 8;
-  std::span<double> entries;   ///< axis after axis, one of each row that there is
+  slice<double> entries;   ///< axis after axis, one of each row that there is
   double widths[most] = {};    ///< the eigenvalues
   std::size_t count = 0;       ///< how many axes
   double floor = 0, noise = 0; ///< what the top eigenvalue is not below without some rows, and the error of all of them
@@ -31,8 +30,8 @@ public:
 
   /// Subsets of `size` of so many rows, all of them open.
   subset_choice(std::size_t rows, std::size_t size, arena& memory)
-      : size_(size), states_(memory.take<state>(rows)), best_(memory.take<unsigned char>(rows)),
-        order_(memory.take<ranked>(rows)) {}
+      : size_(size), states_(memory.room<state>(rows)), best_(memory.room<unsigned char>(rows)),
+        order_(memory.room<ranked>(rows)) {}
 
   std::size_t rows() const noexcept { return states_.size(); }
   std::size_t size() const noexcept { return size_; }
@@ -42,7 +41,7 @@ public:
   }
 
   /// Lists the rows that are kept, and those still open; returns how many.
-  std::size_t list(bool with_open, std::span<std::size_t> rows) const noexcept {
+  std::size_t list(bool with_open, slice<std::size_t> rows) const noexcept {
     std::size_t count = 0;
     for (std::size_t i = 0; i < states_.size(); ++i)
       if (states_[i] == kept || (with_open && states_[i] == open)) rows[count++] = i;
@@ -51,7 +50,7 @@ public:
 
   /// The open row with the largest square; of those as large the last, so that what comes first is the subset of the
   /// lowest indices. None if no row is open.
-  std::size_t farthest(std::span<const double> along) const noexcept {
+  std::size_t farthest(slice<const double> along) const noexcept {
     std::size_t row = none;
     double reach = 0;
     for (std::size_t i = states_.size(); i-- > 0;) {
@@ -65,7 +64,7 @@ public:
 
   /// The least sum of squares about the mean that a subset's numbers can have: those of the rows kept, and a run of
   /// those still open in ascending order.
-  double narrowest(std::span<const double> along) noexcept {
+  double narrowest(slice<const double> along) noexcept {
     std::size_t free = 0, run = size_;
     double sum = 0, squares = 0;
     for (std::size_t i = 0; i < states_.size(); ++i) {
@@ -118,7 +117,7 @@ public:
 
   /// Whether a row is in the best subset.
   bool best(std::size_t i) const noexcept { return best_[i] != 0; }
-  void set_best(std::span<const std::size_t> rows) noexcept {
+  void set_best(slice<const std::size_t> rows) noexcept {
     for (unsigned char& b : best_) b = 0;
     for (const std::size_t i : rows) best_[i] = 1;
   }

@@ -69,7 +69,7 @@ public:
 
   tensor_view() = default;
   /// A vector of `size` elements.
-  tensor_view(T* data, std::size_t size) noexcept : tensor_view(data, std::span<const std::size_t>(&size, 1)) {}
+  tensor_view(T* data, std::size_t size) noexcept : tensor_view(data, detail::span_of(&size, 1)) {}
   /// Row-major and contiguous.
   tensor_view(T* data, std::span<const std::size_t> shape) noexcept : any_(dtype_of<T>, data, shape) {}
   /// Strides in elements, one per dimension; at most `max_rank` dimensions.
@@ -133,8 +133,8 @@ auto view(C& c) noexcept {
   T* data = c.data();
   if constexpr (requires { c.data_offset(); }) data += static_cast<std::ptrdiff_t>(c.data_offset());
   // A rank beyond the limit gives one stride too few, hence a view whose status() refuses it.
-  return tensor_view<T>(data, std::span<const std::size_t>(shape, rank < max_rank ? rank : max_rank),
-                        std::span<const std::ptrdiff_t>(strides, rank <= max_rank ? rank : 0));
+  return tensor_view<T>(data, detail::span_of(shape, rank < max_rank ? rank : max_rank),
+                        detail::span_of(strides, rank <= max_rank ? rank : 0));
 }
 
 /// Of a tensor whose element type is known at run time; it says itself, by its `status()`, if it cannot be one.

@@ -5,10 +5,10 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 #include <fedagg/core/element.hpp>
 #include <fedagg/core/errc.hpp>
+#include <fedagg/core/list.hpp>
 
 namespace fedagg::inline FEDAGG_ABI::detail {
 
@@ -29,7 +29,7 @@ constexpr int exponent_of(double x) noexcept {
 /// a_i = w_i 2^-k and their sum, with k chosen so that the sum is near one: sum_i a_i x_i cannot overflow where the
 /// mean does not, and a power of two changes no bit of the quotient. Equal weights become equal powers of two, so that
 /// they give the unweighted result bit for bit.
-inline errc scale_weights(std::span<const double> w, std::span<double> a, double& sum) noexcept {
+inline errc scale_weights(slice<const double> w, slice<double> a, double& sum) noexcept {
   FEDAGG_FP_IN_ORDER
   double largest = 0;
   bool equal = true;
@@ -54,7 +54,7 @@ inline errc scale_weights(std::span<const double> w, std::span<double> a, double
 
 /// The most clients that together hold less than half of the weight, whichever they are; `weight_majority` if even
 /// `budget` clients can hold half of it. Weights ascending, with a positive sum.
-inline errc heaviest_below_half(std::span<const double> ascending, std::size_t budget, std::size_t& clients) noexcept {
+inline errc heaviest_below_half(slice<const double> ascending, std::size_t budget, std::size_t& clients) noexcept {
   double total = 0;
   for (const double w : ascending) total += w;
   double held = 0;
@@ -68,7 +68,7 @@ inline errc heaviest_below_half(std::span<const double> ascending, std::size_t b
 }
 
 /// The share of the weight that the `count` heaviest clients hold; 1 beyond the end.
-inline double share_of_heaviest(std::span<const double> ascending, std::size_t count) noexcept {
+inline double share_of_heaviest(slice<const double> ascending, std::size_t count) noexcept {
   double total = 0, held = 0;
   for (std::size_t i = 0; i < ascending.size(); ++i) {
     total += ascending[i];

@@ -3,7 +3,6 @@
 #define FEDAGG_CORE_WORKSPACE_HPP
 
 #include <cstddef>
-#include <utility>
 
 #include <fedagg/core/any_tensor.hpp>
 #include <fedagg/core/list.hpp>
@@ -33,6 +32,8 @@ struct byte_range {
 /// Room for one object of a type that this layer does not know, made when it is first asked for and kept. Units built
 /// with other flags have types of their own: whoever asks next for another one gets a new one.
 class any_box {
+  using drop_call = void (*)(void*) noexcept;
+
 public:
   any_box() = default;
   any_box(const any_box&) noexcept {} // a copy starts empty: what is in it is scratch
@@ -41,8 +42,12 @@ public:
     other.drop_ = nullptr;
   }
   any_box& operator=(any_box other) noexcept {
-    std::swap(object_, other.object_);
-    std::swap(drop_, other.drop_);
+    void* const object = object_;
+    const drop_call drop = drop_;
+    object_ = other.object_;
+    drop_ = other.drop_;
+    other.object_ = object;
+    other.drop_ = drop;
     return *this;
   }
   ~any_box() { clear(); }
@@ -50,7 +55,7 @@ public:
   template <class T>
   T& get() {
     const auto drop = [](void* p) noexcept { delete static_cast<T*>(p); };
-    constexpr void (*drop_this)(void*) noexcept = drop;
+    constexpr drop_call drop_this = drop;
     if (drop_ != drop_this) {
       clear();
       object_ = new T;
@@ -67,7 +72,7 @@ private:
   }
 
   void* object_ = nullptr;
-  void (*drop_)(void*) noexcept = nullptr;
+  drop_call drop_ = nullptr;
 };
 
 /// Everything a round needs besides its arguments; kept between rounds so that a steady state allocates nothing.

@@ -4,10 +4,10 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct absorb_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
-  using c = convert_kernel<FEDAGG_ISA>;
+template <class Late>
+struct absorb_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
+  using c = convert_kernel<FEDAGG_ISA, Late>;
   static constexpr std::size_t wide = s::wide;
   static constexpr std::size_t burst = sum_note::size;
   static constexpr std::size_t parts = burst / wide;
@@ -73,7 +73,7 @@ private:
 
   template <class T>
   FEDAGG_COLD static bool note(const T* x, std::size_t count, double* acc, sum_notes& notes, bool& bad) noexcept {
-    bad = scan_kernel<FEDAGG_ISA>::non_finite(x, count);
+    bad = scan_kernel<FEDAGG_ISA, Late>::non_finite(x, count);
     if (bad || notes.used == notes.room) return false;
     sum_note& n = notes.first[notes.used++];
     n.place = acc;

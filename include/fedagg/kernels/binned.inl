@@ -4,10 +4,10 @@
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
 /// Words of eight coordinates lie together: eight of digit 0, eight of digit 1, eight of digit 2. Levels lie apart.
-template <>
-struct binned_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
-  using c = convert_kernel<FEDAGG_ISA>;
+template <class Late>
+struct binned_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
+  using c = convert_kernel<FEDAGG_ISA, Late>;
   static constexpr std::size_t wide = s::wide;
   static constexpr std::size_t block = 8;
   using wide_f64 = vec<double, wide>;

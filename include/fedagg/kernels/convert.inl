@@ -3,9 +3,9 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct convert_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
+template <class Late>
+struct convert_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
   static constexpr std::size_t wide = s::wide;
   using wide_f64 = vec<double, wide>;
   using wide_f32 = vec<float, wide>;

@@ -5,10 +5,10 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
 /// Rounding by adding 1.5 2^52, which is what all instruction sets have in common: right up to 2^51 and half to even.
 /// Beyond that the integers are wrong but a function of the operands, so that what was added can be taken back.
-template <>
-struct fixed_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
-  using c = convert_kernel<FEDAGG_ISA>;
+template <class Late>
+struct fixed_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
+  using c = convert_kernel<FEDAGG_ISA, Late>;
   static constexpr std::size_t wide = s::wide;
   using wide_f64 = vec<double, wide>;
   using wide_u64 = vec<std::uint64_t, wide>;

@@ -5,10 +5,10 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct gram_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
-  using c = convert_kernel<FEDAGG_ISA>;
+template <class Late>
+struct gram_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
+  using c = convert_kernel<FEDAGG_ISA, Late>;
   static constexpr std::size_t wide = s::wide;
   /// A row of a tile is kept as so many parts of `wide` lanes each, one sweep of the products per part.
   static constexpr std::size_t parts = gram_lanes / wide;

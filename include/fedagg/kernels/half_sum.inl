@@ -7,10 +7,10 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 /// sign, exponent and fraction: a double whose exponent is too small by a constant, which the coefficient makes good.
 /// That is exact for all finite halves, subnormal ones too, and takes three instructions instead of two conversions.
 /// What is not finite would look so, and is told by its bits.
-template <>
-struct half_sum_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
-  using c = convert_kernel<FEDAGG_ISA>;
+template <class Late>
+struct half_sum_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
+  using c = convert_kernel<FEDAGG_ISA, Late>;
   static constexpr std::size_t wide = s::wide;
   static constexpr std::size_t unit = 4 * wide;
   using wide_f64 = vec<double, wide>;

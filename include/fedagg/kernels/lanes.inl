@@ -4,9 +4,9 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct lane_ops<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
+template <class Late>
+struct lane_ops<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
   template <class V>
   using word_of = typename integer_of<sizeof(std::declval<V&>()[0])>::type;
   template <class V>
@@ -139,7 +139,7 @@ struct lane_ops<FEDAGG_ISA> {
   template <class V>
   FEDAGG_TARGET FEDAGG_NOINLINE static void sort(V* data, std::size_t n) noexcept {
     using T = std::remove_cvref_t<decltype((*data)[0])>;
-    using k = sort_kernel<FEDAGG_ISA>;
+    using k = sort_kernel<FEDAGG_ISA, Late>;
     using image = typename k::template column<T>;
     auto* x = reinterpret_cast<image*>(data);
     auto** rows = reinterpret_cast<const T**>(data + k::padded(n));
@@ -151,13 +151,13 @@ struct lane_ops<FEDAGG_ISA> {
   }
 };
 
-template <>
-struct column_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
+template <class Late>
+struct column_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
 
   /// Bytes of scratch (aligned to 64) for n rows of float lanes; twice as many lanes of double are half as wide.
   static constexpr std::size_t scratch_bytes(std::size_t n) noexcept {
-    return sort_kernel<FEDAGG_ISA>::padded(n) * (s::bytes + sizeof(void*));
+    return sort_kernel<FEDAGG_ISA, Late>::padded(n) * (s::bytes + sizeof(void*));
   }
 
   /// out[begin..end) = the rule of each column of n rows (minus the base, which is added again); null `out` only looks.

@@ -3,10 +3,10 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct middle_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
-  using sorter = sort_kernel<FEDAGG_ISA>;
+template <class Late>
+struct middle_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
+  using sorter = sort_kernel<FEDAGG_ISA, Late>;
 
   /// Rows of a sorted run, half of which is dropped: by the odds that half holds a value of the window in one of 10^4
   /// runs or, of the longer ones, 10^8, if the order of the rows has nothing to do with their values.

@@ -4,11 +4,11 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct mix_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
-  using c = convert_kernel<FEDAGG_ISA>;
-  using sums = sum_kernel<FEDAGG_ISA>;
+template <class Late>
+struct mix_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
+  using c = convert_kernel<FEDAGG_ISA, Late>;
+  using sums = sum_kernel<FEDAGG_ISA, Late>;
   static constexpr std::size_t wide = s::wide;
   using wide_f64 = vec<double, wide>;
   template <class T>
@@ -43,7 +43,7 @@ struct mix_kernel<FEDAGG_ISA> {
     }
     if (!sums::non_finite(to)) return 0;
     for (const map_entry& e : row)
-      if (scan_kernel<FEDAGG_ISA>::non_finite(tile + e.index * mixed_tile, count)) return saw_non_finite;
+      if (scan_kernel<FEDAGG_ISA, Late>::non_finite(tile + e.index * mixed_tile, count)) return saw_non_finite;
     return saw_overflow;
   }
 
@@ -125,8 +125,9 @@ struct mix_kernel<FEDAGG_ISA> {
     }
     if (!sums::non_finite(to)) return 0;
     for (std::size_t i = 0; i < plan.in; ++i)
-      if (plan.shares[i] != 0 && scan_kernel<FEDAGG_ISA>::non_finite(rows[i] + begin, count)) return saw_non_finite;
-    return base && scan_kernel<FEDAGG_ISA>::non_finite(base + begin, count) ? saw_non_finite : saw_overflow;
+      if (plan.shares[i] != 0 && scan_kernel<FEDAGG_ISA, Late>::non_finite(rows[i] + begin, count))
+        return saw_non_finite;
+    return base && scan_kernel<FEDAGG_ISA, Late>::non_finite(base + begin, count) ? saw_non_finite : saw_overflow;
   }
 };
 

@@ -4,11 +4,11 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct nearest_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
-  using sorter = sort_kernel<FEDAGG_ISA>;
-  using windows = window_kernel<FEDAGG_ISA>;
+template <class Late>
+struct nearest_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
+  using sorter = sort_kernel<FEDAGG_ISA, Late>;
+  using windows = window_kernel<FEDAGG_ISA, Late>;
   static constexpr std::size_t wide = s::wide;
   using wide_f64 = vec<double, wide>;
   using wide_i64 = vec<std::int64_t, wide>;

@@ -3,9 +3,9 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct scan_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
+template <class Late>
+struct scan_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
 
   /// True if any of `count` elements of a floating type is NaN or Inf. Elements of all types are looked at as words of
   /// 16 bits: the exponent is in the first of them.

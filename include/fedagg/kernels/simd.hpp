@@ -34,39 +34,41 @@ struct on_baseline {};
 struct on_avx2 {};
 struct on_avx512 {};
 
-template <class Isa>
+// `Late` is always void. Because of it all that is in the kernels depends on something, so that a compiler that reads
+// them leaves it for later, and looks only at what a program uses.
+template <class Isa, class Late = void>
 struct simd;
-template <class Isa>
+template <class Isa, class Late = void>
 struct lane_ops;
-template <class Isa>
+template <class Isa, class Late = void>
 struct convert_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct scan_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct half_sum_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct sum_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct absorb_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct fixed_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct binned_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct sort_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct middle_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct window_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct nearest_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct square_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct column_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct gram_kernel;
-template <class Isa>
+template <class Isa, class Late = void>
 struct stream_kernel;
 
 /// What a kernel saw: flags, so that several tasks' findings can be joined.

@@ -3,8 +3,8 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct simd<FEDAGG_ISA> {
+template <class Late>
+struct simd<FEDAGG_ISA, Late> {
   static constexpr std::size_t bytes = FEDAGG_ISA_BYTES;
   /// Lanes of a full vector of T.
   template <class T>

@@ -3,9 +3,9 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct sort_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
+template <class Late>
+struct sort_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
   template <class T>
   using image = typename integer_of<sizeof(T)>::type;
   template <class T>

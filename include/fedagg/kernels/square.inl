@@ -4,10 +4,10 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct square_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
-  using c = convert_kernel<FEDAGG_ISA>;
+template <class Late>
+struct square_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
+  using c = convert_kernel<FEDAGG_ISA, Late>;
   static constexpr std::size_t wide = s::wide;
   static constexpr std::size_t parts = row_lanes / wide;
   using wide_f64 = vec<double, wide>;

@@ -3,13 +3,13 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct sum_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
-  using c = convert_kernel<FEDAGG_ISA>;
+template <class Late>
+struct sum_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
+  using c = convert_kernel<FEDAGG_ISA, Late>;
   static constexpr std::size_t wide = s::wide;
   using wide_f64 = vec<double, wide>;
-  using halves = half_sum_kernel<FEDAGG_ISA>;
+  using halves = half_sum_kernel<FEDAGG_ISA, Late>;
 
   /// Elements of each client that are summed in registers: a line of memory, where the registers reach.
   template <class T>

@@ -3,12 +3,12 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <>
-struct window_kernel<FEDAGG_ISA> {
-  using s = simd<FEDAGG_ISA>;
-  using c = convert_kernel<FEDAGG_ISA>;
-  using sorter = sort_kernel<FEDAGG_ISA>;
-  using middle = middle_kernel<FEDAGG_ISA>;
+template <class Late>
+struct window_kernel<FEDAGG_ISA, Late> {
+  using s = simd<FEDAGG_ISA, Late>;
+  using c = convert_kernel<FEDAGG_ISA, Late>;
+  using sorter = sort_kernel<FEDAGG_ISA, Late>;
+  using middle = middle_kernel<FEDAGG_ISA, Late>;
   static constexpr std::size_t wide = s::wide;
   using wide_f64 = vec<double, wide>;
   template <class T>

@@ -31,11 +31,11 @@ struct arc {
     // In integers: a quotient of doubles falls below the whole number at n = 242, f = 33.
     const auto hostile = static_cast<std::size_t>(f);
     const std::size_t clipped = 2 * hostile * (n - hostile) / n;
-    const auto order = memory.take<detail::ranked>(n);
+    const auto order = memory.room<detail::ranked>(n);
     for (std::size_t i = 0; i < n; ++i) order[i] = {g.square_norms[i], i};
     detail::smallest_first(order, n - clipped);
     const double threshold = detail::square_root(order[n - clipped - 1].value);
-    return detail::clip_rows(g.square_norms.first(n), threshold, memory, map);
+    return detail::clip_rows(detail::slice<const double>(g.square_norms).first(n), threshold, memory, map);
   }
 };
 

@@ -33,11 +33,11 @@ struct bucketing {
     const std::size_t buckets = (n - 1) / bucket + 1;
     map.start(memory, buckets, n, n);
     map.whole = true;
-    const auto order = memory.take<std::size_t>(n), into = memory.take<std::size_t>(n);
+    const auto order = memory.room<std::size_t>(n), into = memory.room<std::size_t>(n);
     random_stream(static_cast<std::uint64_t>(seed), name).permutation(order);
     for (std::size_t k = 0; k < n; ++k) into[order[k]] = k / bucket;
     // Row by row, each where its bucket's next one belongs: ascending in every bucket.
-    const auto sorted = memory.take<std::size_t>(n), next = memory.take<std::size_t>(buckets);
+    const auto sorted = memory.room<std::size_t>(n), next = memory.room<std::size_t>(buckets);
     for (std::size_t b = 0; b < buckets; ++b) next[b] = b * bucket;
     for (std::size_t i = 0; i < n; ++i) sorted[next[into[i]]++] = i;
     for (std::size_t b = 0; b < buckets; ++b) {

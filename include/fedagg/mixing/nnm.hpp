@@ -30,8 +30,8 @@ struct nnm {
     const double share = detail::mean_share(kept), divisor = detail::times(static_cast<double>(kept), share);
     map.start(memory, n, n, n * kept);
     map.whole = true;
-    const auto others = memory.take<detail::ranked>(n);
-    const auto counts = memory.take<bool>(n);
+    const auto others = memory.room<detail::ranked>(n);
+    const auto counts = memory.room<bool>(n);
     for (std::size_t i = 0; i < n; ++i) {
       std::size_t count = 0;
       for (std::size_t j = 0; j < n; ++j) {

@@ -26,7 +26,7 @@ struct static_clipping {
   errc mix(const geometry& g, arena& memory, affine_map& map) const {
     if (!is_finite(threshold) || !(threshold > 0)) return errc::bad_parameter;
     if (!g.has_origin) return errc::missing_origin;
-    return detail::clip_rows(g.square_norms.first(g.rows), threshold, memory, map);
+    return detail::clip_rows(detail::slice<const double>(g.square_norms).first(g.rows), threshold, memory, map);
   }
 };
 

@@ -27,7 +27,7 @@ byte_range range_of(const basic_any_tensor<Void>& t) noexcept {
   if (t.size() == 0) return r;
   const std::size_t bytes = size_of(t.type());
   for (std::size_t k = 0; k < t.rank(); ++k) {
-    const std::ptrdiff_t reach = static_cast<std::ptrdiff_t>(t.shape()[k] - 1) * t.strides()[k];
+    const std::ptrdiff_t reach = static_cast<std::ptrdiff_t>(t.extent(k) - 1) * t.stride(k);
     if (reach < 0)
       r.first -= static_cast<std::size_t>(-reach) * bytes;
     else
@@ -47,14 +47,14 @@ inline bool self_overlapping(const any_mutable_tensor& t) noexcept {
   for (; done < t.rank(); ++done) {
     std::size_t best = max_rank, smallest = SIZE_MAX;
     for (std::size_t k = 0; k < t.rank(); ++k) {
-      const std::ptrdiff_t s = t.strides()[k];
+      const std::ptrdiff_t s = t.stride(k);
       const auto size = static_cast<std::size_t>(s < 0 ? -s : s);
       if (!used[k] && size < smallest) smallest = size, best = k;
     }
     used[best] = true;
-    if (t.shape()[best] == 1) continue;
+    if (t.extent(best) == 1) continue;
     if (smallest < reach) return true;
-    reach += (t.shape()[best] - 1) * smallest;
+    reach += (t.extent(best) - 1) * smallest;
   }
   return false;
 }
@@ -68,13 +68,13 @@ errc refuse(outcome& o, errc code, std::size_t tensor, const Entry& entry) noexc
 }
 
 /// Checks the output and the base, fills the segments: everything about a call that no client can cause.
-inline errc admit_output(const cohort& clients, std::span<const basic_named_tensor<void>> out, const options& how,
+inline errc admit_output(const cohort& clients, detail::slice<const basic_named_tensor<void>> out, const options& how,
                          round_buffers& b) {
   outcome& o = b.result;
   b.segments.clear();
   b.base_views.clear();
   b.ranges.clear();
-  const auto base = clients.base();
+  const auto base = clients.base_row();
   if (clients.size() == 0) return errc::empty_cohort;
   if (clients.status() != errc::ok) return clients.status();
   std::size_t at_base = 0;
@@ -150,17 +150,17 @@ inline bool touches(const detail::list<byte_range>& sorted, byte_range x) noexce
 inline bool same_view(const any_tensor& a, const any_tensor& b) noexcept {
   if (a.data() != b.data() || a.type() != b.type() || !same_shape(a, b)) return false;
   for (std::size_t k = 0; k < a.rank(); ++k)
-    if (a.strides()[k] != b.strides()[k] && a.shape()[k] > 1) return false;
+    if (a.stride(k) != b.stride(k) && a.extent(k) > 1) return false;
   return true;
 }
 
 /// The tensors of client i; the trusted row's after the last client.
-inline std::span<const named_tensor> row_tensors(const cohort& clients, std::size_t i) noexcept {
-  return i < clients.size() ? clients.tensors(i) : clients.trusted();
+inline detail::slice<const named_tensor> row_tensors(const cohort& clients, std::size_t i) noexcept {
+  return i < clients.size() ? clients.row(i) : clients.trusted_row();
 }
 
 /// The output may not overlap itself, a client, or the base unless it is the base. `in_place` tells whether it is.
-inline errc admit_memory(const cohort& clients, std::span<const basic_named_tensor<void>> out, round_buffers& b,
+inline errc admit_memory(const cohort& clients, detail::slice<const basic_named_tensor<void>> out, round_buffers& b,
                          bool& in_place) {
   outcome& o = b.result;
   in_place = false;
@@ -186,7 +186,7 @@ inline errc admit_memory(const cohort& clients, std::span<const basic_named_tens
 }
 
 /// What is wrong with a client before its values are looked at; `tensor` and `name` say where.
-inline errc client_fault(const cohort& clients, std::size_t i, std::span<const basic_named_tensor<void>> out,
+inline errc client_fault(const cohort& clients, std::size_t i, detail::slice<const basic_named_tensor<void>> out,
                          const options& how, const round_buffers& b, std::size_t& tensor,
                          std::string_view& name) noexcept {
   const auto entries = row_tensors(clients, i);
@@ -222,19 +222,19 @@ inline bool dense(const any_tensor& t) noexcept {
   if (t.contiguous()) return true;
   const byte_range r = range_of(t);
   bool ascending = true;
-  for (const std::ptrdiff_t s : t.strides()) ascending = ascending && s > 0;
+  for (std::size_t k = 0; k < t.rank(); ++k) ascending = ascending && t.stride(k) > 0;
   return ascending && r.last - r.first == t.size() * size_of(t.type());
 }
 
 inline bool same_order(const any_tensor& a, const any_tensor& b) noexcept {
   if (a.contiguous() && b.contiguous()) return true;
   for (std::size_t k = 0; k < a.rank(); ++k)
-    if (a.strides()[k] != b.strides()[k] && a.shape()[k] > 1) return false;
+    if (a.stride(k) != b.stride(k) && a.extent(k) > 1) return false;
   return true;
 }
 
 /// Fills the views and pointers of the clients in use, and cuts the segments into tasks; returns their number.
-inline std::size_t lay_out(const cohort& clients, std::span<const basic_named_tensor<void>> out, const options& how,
+inline std::size_t lay_out(const cohort& clients, detail::slice<const basic_named_tensor<void>> out, const options& how,
                            round_buffers& b) {
   const std::size_t n = b.present.size();
   const std::size_t grain = how.grain ? how.grain : default_grain;

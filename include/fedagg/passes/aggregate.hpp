@@ -27,7 +27,8 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS {
 namespace impl {
 
 /// Throws what a refused round's outcome tells.
-[[noreturn]] FEDAGG_COLD inline void raise_refused(const outcome& o) {
+template <class Void = void>
+[[noreturn]] FEDAGG_COLD void raise_refused(const outcome& o) {
   char text[256];
   int used = 0;
   const auto put = [&](const char* format, auto... values) {
@@ -50,7 +51,7 @@ namespace impl {
 template <rule_value Rule>
 class round : round_base {
 public:
-  round(const Rule& rule, const cohort& clients, std::span<const basic_named_tensor<void>> out, const options& how,
+  round(const Rule& rule, const cohort& clients, detail::slice<const basic_named_tensor<void>> out, const options& how,
         round_buffers& b) noexcept
       : round_base(clients, out, how, b), rule_(rule) {}
 
@@ -198,10 +199,10 @@ template <rule_value Rule>
     o.clients = clients.size();
     if constexpr (geometric_rule<Rule> || chained_rule<Rule>)
       o.code = impl::with_call(rule, [&](const impl::geometric_call& call) {
-        return impl::geometric_round(call, clients, out.entries(), how, space.buffers()).run();
+        return impl::geometric_round(call, clients, out.each(), how, space.buffers()).run();
       });
     else
-      o.code = impl::round<Rule>(rule, clients, out.entries(), how, space.buffers()).run();
+      o.code = impl::round<Rule>(rule, clients, out.each(), how, space.buffers()).run();
 #if FEDAGG_EXCEPTIONS
   } catch (const std::bad_alloc&) {
     o.code = errc::out_of_memory;

@@ -20,7 +20,7 @@ public:
   static constexpr bool untyped = true;
   static constexpr bool native_halves = true;
 
-  combine_pass(std::span<const double> a, double divisor, bool with_base = false) noexcept
+  combine_pass(detail::slice<const double> a, double divisor, bool with_base = false) noexcept
       : uses_base(with_base), a_(a), divisor_(divisor) {}
 
   const bool uses_base;
@@ -154,7 +154,7 @@ private:
     return on_active_isa([&](auto tag) { return sum_kernel<decltype(tag)>::template adder<Void>(type, exact); });
   }
 
-  std::span<const double> a_;
+  detail::slice<const double> a_;
   double divisor_;
 };
 

@@ -81,7 +81,7 @@ tile_kernel erase(const Kernel& kernel) noexcept {
 template <class Void = void>
 class coordinate_pass {
 public:
-  coordinate_pass(const tile_kernel& kernel, const cohort& clients, std::span<const basic_named_tensor<void>> out,
+  coordinate_pass(const tile_kernel& kernel, const cohort& clients, detail::slice<const basic_named_tensor<void>> out,
                   const options& how, round_buffers& b)
       : kernel_(kernel), out_(out), b_(b), executor_(how.executor), n_(b.present.size()),
         grain_(how.grain ? how.grain : default_grain), tasks_(lay_out(clients, out, how, b)) {
@@ -298,7 +298,7 @@ private:
   }
 
   tile_kernel kernel_;
-  std::span<const basic_named_tensor<void>> out_;
+  detail::slice<const basic_named_tensor<void>> out_;
   round_buffers& b_;
   executor_ref executor_;
   std::size_t n_;

@@ -18,8 +18,8 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 /// What is to be done with the clients' tensors, once their geometry is known.
 struct geometric_plan {
   affine_map map = {}; ///< of all stages, from the clients in use
-  std::span<double> shares = {};
-  std::span<std::size_t> rows = {}; ///< the clients whose shares these are, and the trusted row
+  detail::slice<double> shares = {};
+  detail::slice<std::size_t> rows = {}; ///< the clients whose shares these are, and the trusted row
   double divisor = 1;
   bool with_base = false;   ///< the last share is the base's
   std::size_t selected = 0; ///< of a selecting rule: rows, and what becomes of their columns
@@ -38,7 +38,7 @@ struct geometric_memory {
 template <class Void = void>
 class geometric_round : round_base {
 public:
-  geometric_round(const geometric_call& call, const cohort& clients, std::span<const basic_named_tensor<void>> out,
+  geometric_round(const geometric_call& call, const cohort& clients, detail::slice<const basic_named_tensor<void>> out,
                   const options& how, round_buffers& b)
       : round_base(clients, out, how, b), call_(call), m_(b.more.get<geometric_memory>()) {}
 
@@ -163,8 +163,8 @@ private:
         again = again || bad;
         // Once a client is bad, the other tensors are only looked at, to find the others.
         if (again || refused != errc::ok) continue;
-        g.weights = b_.weights;
-        g.clients = b_.present;
+        g.weights = detail::span_of(b_.weights.data(), b_.weights.size());
+        g.clients = detail::span_of(b_.present.data(), b_.present.size());
         refused = plan(g);
       }
       if (!again) return refused;
@@ -200,14 +200,15 @@ private:
     s.scores = m_.memory.take<double>(g.rows);
     errc rc = errc::ok;
     if (call_.rule.combine) {
-      const auto equal = m_.memory.take<double>(g.rows);
+      const auto equal = m_.memory.room<double>(g.rows);
       for (double& w : equal) w = 1;
       o_.weights_used = !mixed;
-      rc = call_.rule.combine(call_.rule.self, mixed ? equal : g.weights, s.coefficients.first(g.rows), s.divisor);
+      const detail::slice<const double> weights = g.weights;
+      rc = call_.rule.combine(call_.rule.self, mixed ? equal : weights, {s.coefficients.data(), g.rows}, s.divisor);
     } else {
       rc = call_.rule.coefficients(call_.rule.self, g, m_.memory, s);
       o_.weights_used = call_.rule.trusts_weights;
-      o_.scores.insert(o_.scores.end(), s.scores.begin(), s.scores.end());
+      for (std::size_t k = 0; k < s.scores.size(); ++k) o_.scores.push_back(s.scores[k]);
       if (s.iterations > o_.iterations) o_.iterations = s.iterations;
       if (s.gap > o_.gap) o_.gap = s.gap;
       o_.breakdown = s.breakdown;
@@ -217,11 +218,11 @@ private:
     if (rc != errc::ok && rc != errc::search_limit) return rc;
     if (!s.whole && !clients_.has_origin()) return errc::missing_origin;
     const std::size_t n = b_.present.size();
-    auto shares = s.coefficients;
+    detail::slice<double> shares = s.coefficients;
     bool whole = s.whole;
     if (call_.chain) {
       // Back through the stages: a_i = sum_k c_k m_ki.
-      shares = m_.memory.take<double>(n + 1);
+      shares = m_.memory.room<double>(n + 1);
       s.divisor = detail::times(s.divisor, call_.chain->spread(p.map, s.coefficients, shares));
       whole = whole && p.map.whole;
     }
@@ -235,8 +236,8 @@ private:
       if (call_.chain) p.map = call_.chain->rows_of(p.map, s.coefficients, m_.memory);
     }
     // Rows without a share are not read.
-    p.shares = m_.memory.take<double>(n + 2);
-    p.rows = m_.memory.take<std::size_t>(n + 1);
+    p.shares = m_.memory.room<double>(n + 2);
+    p.rows = m_.memory.room<std::size_t>(n + 1);
     std::size_t used = 0;
     double rest = s.divisor;
     for (std::size_t k = 0; k <= n; ++k) {

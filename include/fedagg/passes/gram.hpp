@@ -56,9 +56,9 @@ public:
 private:
   /// The layout as if it were an output's, and its segments; nothing is ever written to it.
   errc plan() {
-    const auto model = clients_.has_base() ? clients_.base()
-                       : query_.trusted    ? query_.trusted->entries()
-                                           : clients_.tensors(0);
+    const auto model = clients_.has_base() ? clients_.base_row()
+                       : query_.trusted    ? query_.trusted->each()
+                                           : clients_.row(0);
     t_.layout_.clear();
     b_.segments.clear();
     b_.base_views.clear();

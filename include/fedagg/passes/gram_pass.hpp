@@ -26,7 +26,7 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 template <class Void = void>
 class gram_pass {
 public:
-  gram_pass(const cohort& clients, std::span<const basic_named_tensor<void>> out, const options& how,
+  gram_pass(const cohort& clients, detail::slice<const basic_named_tensor<void>> out, const options& how,
             const gram_query& query, round_buffers& b, gram_table& table)
       : clients_(clients), out_(out), how_(how), query_(query), b_(b), t_(table) {}
 
@@ -265,7 +265,7 @@ private:
   }
 
   const cohort& clients_;
-  std::span<const basic_named_tensor<void>> out_;
+  detail::slice<const basic_named_tensor<void>> out_;
   const options& how_;
   const gram_query& query_;
   round_buffers& b_;

@@ -43,7 +43,7 @@ struct rows_request {
 /// Results and memory of pass rows, kept by the caller.
 class row_table {
 public:
-  detail::slice<const row_summary> rows() const noexcept { return rows_; }
+  detail::slice<const row_summary> rows() const noexcept { return rows_.each(); }
   /// The inner product of client i with extra row k, both taken from the base.
   double inner(std::size_t i, std::size_t k) const noexcept { return inner_[i * others_ + k]; }
   /// For a refused call: the tensor it is about.
@@ -78,7 +78,7 @@ class rows_pass {
 public:
   /// `only`: the clients to look at, ascending; all if there are none.
   rows_pass(const cohort& clients, const rows_request& request, row_table& table, const options& how,
-            std::span<const std::size_t> only = {})
+            detail::slice<const std::size_t> only = {})
       : clients_(clients), request_(request), t_(table), how_(how), only_(only) {}
 
   errc run() {
@@ -106,8 +106,8 @@ public:
   }
 
 private:
-  std::span<const named_tensor> layout() const noexcept {
-    return clients_.has_base() ? clients_.base() : clients_.tensors(only_.empty() ? 0 : only_[0]);
+  detail::slice<const named_tensor> layout() const noexcept {
+    return clients_.has_base() ? clients_.base_row() : clients_.row(only_.empty() ? 0 : only_[0]);
   }
 
   errc refuse(errc code, std::string_view name) noexcept {
@@ -121,7 +121,7 @@ private:
   };
 
   /// The next floating tensor in scope of a model, or null.
-  const named_tensor* next(std::span<const named_tensor> model, walk& p) const noexcept {
+  const named_tensor* next(detail::slice<const named_tensor> model, walk& p) const noexcept {
     while (p.at < model.size()) {
       const named_tensor& e = model[p.at++];
       if (!how_.where.contains(e.name)) continue;
@@ -132,7 +132,7 @@ private:
     return nullptr;
   }
 
-  errc match(std::span<const named_tensor> model, std::size_t column) {
+  errc match(detail::slice<const named_tensor> model, std::size_t column) {
     walk at;
     for (std::size_t p = 0; p < t_.plan_.size(); ++p) {
       const named_tensor* want = t_.plan_[p].layout;
@@ -162,16 +162,16 @@ private:
     for (std::size_t i = 0, k = 0; i < n_; ++i) {
       const bool skipped = !only_.empty() && (k == only_.size() || only_[k] != i);
       if (!skipped) ++k;
-      const errc rc = skipped ? errc::client_layout : match(clients_.tensors(i), i);
+      const errc rc = skipped ? errc::client_layout : match(clients_.row(i), i);
       if (rc != errc::ok && rc != errc::client_layout) return rc;
       t_.rows_[i].fault = rc;
       t_.rows_[i].elements = rc == errc::ok ? elements : 0;
     }
     for (std::size_t k = 0; k < request_.others.size(); ++k)
-      if (const errc rc = match(request_.others[k].entries(), n_ + k); rc != errc::ok)
+      if (const errc rc = match(request_.others[k].each(), n_ + k); rc != errc::ok)
         return rc == errc::client_layout ? errc::layout_mismatch : rc;
     if (clients_.has_base())
-      if (const errc rc = match(clients_.base(), columns_ - 1); rc != errc::ok) return rc;
+      if (const errc rc = match(clients_.base_row(), columns_ - 1); rc != errc::ok) return rc;
     t_.tensor_name_ = {};
     return errc::ok;
   }
@@ -263,7 +263,7 @@ private:
   const rows_request& request_;
   row_table& t_;
   const options& how_;
-  std::span<const std::size_t> only_;
+  detail::slice<const std::size_t> only_;
   std::size_t n_ = 0, columns_ = 0, chunks_ = 0, slot_bytes_ = 0, done_ = 0;
   bool staged_ = false;
 };

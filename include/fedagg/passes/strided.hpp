@@ -14,13 +14,11 @@ namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 /// length, position). Trailing dimensions that continue each other are one run.
 template <class Void, class Visit>
 void for_each_run(const basic_any_tensor<Void>& t, std::size_t begin, std::size_t count, Visit&& visit) {
-  const auto shape = t.shape();
-  const auto strides = t.strides();
   std::size_t outer = t.rank(), run = 1;
   std::ptrdiff_t step = 1;
   while (outer > 0) {
-    const std::size_t extent = shape[outer - 1];
-    const std::ptrdiff_t stride = strides[outer - 1];
+    const std::size_t extent = t.extent(outer - 1);
+    const std::ptrdiff_t stride = t.stride(outer - 1);
     if (extent != 1 && run != 1 && stride != step * static_cast<std::ptrdiff_t>(run)) break;
     if (extent != 1 && run == 1) step = stride;
     run *= extent;
@@ -30,8 +28,8 @@ void for_each_run(const basic_any_tensor<Void>& t, std::size_t begin, std::size_
     std::size_t index = (begin + done) / run;
     const std::size_t inside = (begin + done) % run;
     std::ptrdiff_t offset = static_cast<std::ptrdiff_t>(inside) * step;
-    for (std::size_t k = outer; k-- > 0; index /= shape[k])
-      offset += static_cast<std::ptrdiff_t>(index % shape[k]) * strides[k];
+    for (std::size_t k = outer; k-- > 0; index /= t.extent(k))
+      offset += static_cast<std::ptrdiff_t>(index % t.extent(k)) * t.stride(k);
     const std::size_t length = run - inside < count - done ? run - inside : count - done;
     visit(offset, step, length, done);
     done += length;

@@ -43,7 +43,7 @@ public:
   static constexpr bool native_halves = false;
   static constexpr bool uses_base = false;
 
-  weighted_pass(const Rule& rule, order_window w, std::span<const double> ascending) noexcept
+  weighted_pass(const Rule& rule, order_window w, detail::slice<const double> ascending) noexcept
       : rule_(rule), window_(w), weights_(ascending) {
     for (const double x : ascending) total_ += x;
   }
@@ -110,7 +110,7 @@ private:
 
   const Rule& rule_;
   order_window window_;
-  std::span<const double> weights_;
+  detail::slice<const double> weights_;
   double total_ = 0;
 };
 

@@ -63,7 +63,7 @@ struct bulyan {
       pick_one_by_one(g, hostile, picks, memory, s);
       return errc::ok;
     }
-    const auto order = memory.take<detail::ranked>(n);
+    const auto order = memory.room<detail::ranked>(n);
     detail::krum_scores(g, counted(n, hostile), power, order, s.scores);
     for (std::size_t i = 0; i < n; ++i) order[i] = {s.scores[i], i};
     detail::smallest_first(order, picks);
@@ -93,7 +93,7 @@ private:
   void pick_one_by_one(const geometry& g, std::size_t hostile, std::size_t picks, arena& memory, solution& s) const {
     const std::size_t n = g.rows;
     // Each row's others, sorted once; whoever is picked is taken out of the lists when they are next walked.
-    const auto others = memory.take<detail::ranked>(n * (n - 1));
+    const auto others = memory.room<detail::ranked>(n * (n - 1));
     for (std::size_t i = 0; i < n; ++i) {
       const auto mine = others.subspan(i * (n - 1), n - 1);
       for (std::size_t j = 0, k = 0; j < n; ++j)

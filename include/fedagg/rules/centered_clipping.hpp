@@ -35,8 +35,8 @@ struct centered_clipping {
     if (n == 0) return errc::too_few_clients;
     detail::directions from(n, memory);
     from.look(g, g.has_trusted ? n : detail::directions::origin);
-    const auto b = memory.take<double>(n), projections = memory.take<double>(n);
-    const auto a = s.coefficients.first(n), distances = s.scores;
+    const auto b = memory.room<double>(n), projections = memory.room<double>(n);
+    const detail::slice<double> a = detail::slice<double>(s.coefficients).first(n), distances = s.scores;
     const auto clients = static_cast<double>(n);
     for (std::int64_t k = 0; k < iterations; ++k) {
       // v = start + sum_i a_i (x_i - start) = start + sum_i b_i (direction of i)

@@ -27,7 +27,7 @@ struct cge {
     if (!g.has_origin) return errc::missing_origin;
     if (const errc rc = detail::honest_majority(f, g.rows); rc != errc::ok) return rc;
     const std::size_t kept = g.rows - static_cast<std::size_t>(f);
-    const auto order = memory.take<detail::ranked>(g.rows);
+    const auto order = memory.room<detail::ranked>(g.rows);
     for (std::size_t i = 0; i < g.rows; ++i) {
       s.scores[i] = g.square_norms[i];
       order[i] = {s.scores[i], i};

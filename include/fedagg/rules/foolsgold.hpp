@@ -26,8 +26,8 @@ struct foolsgold {
     if (!g.has_origin) return errc::missing_origin;
     const std::size_t n = g.rows;
     if (n == 0) return errc::too_few_clients;
-    const auto alike = memory.take<double>(n * n);
-    const auto most = memory.take<double>(n);
+    const auto alike = memory.room<double>(n * n);
+    const auto most = memory.room<double>(n);
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = 0; j < n; ++j)
         if (const double cosine = i == j ? 0 : cosine_of(g, i, j); cosine > 0) {

@@ -35,7 +35,7 @@ struct geometric_median {
     if (max_iterations < 1 || !is_finite(weight_cap) || !(weight_cap >= 0)) return errc::bad_parameter;
     const std::size_t n = g.rows;
     if (n == 0) return errc::too_few_clients;
-    const auto w = memory.take<double>(n);
+    const auto w = memory.room<double>(n);
     if (const errc rc = weigh(g, memory, w, s); rc != errc::ok) return rc;
     detail::median_search search(g, w, memory);
     s.iterations = search.run(static_cast<std::size_t>(max_iterations), s.coefficients, s.divisor, s.gap);
@@ -44,14 +44,14 @@ struct geometric_median {
   }
 
 private:
-  errc weigh(const geometry& g, arena& memory, std::span<double> w, solution& s) const {
+  errc weigh(const geometry& g, arena& memory, detail::slice<double> w, solution& s) const {
     const std::size_t n = w.size();
     for (double& x : w) x = 1;
     s.breakdown = (n - 1) / 2;
     if (weighting == weights::ignored) return errc::ok;
     if (g.weights.size() != n) return errc::weight_count;
-    const auto order = memory.take<detail::ranked>(n);
-    const auto claims = memory.take<double>(n), ascending = memory.take<double>(n);
+    const auto order = memory.room<detail::ranked>(n);
+    const auto claims = memory.room<double>(n), ascending = memory.room<double>(n);
     bool equal = true;
     for (std::size_t i = 0; i < n; ++i) {
       claims[i] = weight_cap > 0 && g.weights[i] > weight_cap ? weight_cap : g.weights[i];

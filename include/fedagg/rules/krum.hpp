@@ -37,7 +37,7 @@ struct krum {
     std::size_t count = 0;
     if (const errc rc = detail::krum_neighbours({f, neighbours, power}, g.rows, count, s.breakdown); rc != errc::ok)
       return rc;
-    detail::krum_scores(g, count, power, memory.take<detail::ranked>(g.rows), s.scores);
+    detail::krum_scores(g, count, power, memory.room<detail::ranked>(g.rows), s.scores);
     std::size_t best = 0;
     for (std::size_t i = 1; i < g.rows; ++i)
       if (s.scores[i] < s.scores[best]) best = i;

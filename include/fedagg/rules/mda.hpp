@@ -39,13 +39,13 @@ struct mda {
     for (std::size_t i = 0; i < n; ++i) s.coefficients[i] = 1;
     if (dropped == 0) return errc::ok;
 
-    const auto order = memory.take<detail::ranked>(n);
+    const auto order = memory.room<detail::ranked>(n);
     double best = diameter_about_a_row(g, n - dropped, order, s);
     // Each row of a subset has another one at least as far as its score, so no subset is narrower than this.
     for (std::size_t i = 0; i < n; ++i) order[i] = {s.scores[i], i};
     detail::smallest_first(order, n - dropped);
     const double least = order[n - dropped - 1].value;
-    const auto candidates = memory.take<detail::ranked>(n * (n - 1) / 2);
+    const auto candidates = memory.room<detail::ranked>(n * (n - 1) / 2);
     std::size_t count = 0;
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = 0; j < i; ++j)

@@ -39,7 +39,7 @@ struct monna {
     }
     if (const errc rc = detail::honest_majority(f, n); rc != errc::ok) return rc;
     const std::size_t kept = n - static_cast<std::size_t>(f);
-    auto others = memory.take<detail::ranked>(n);
+    auto others = memory.room<detail::ranked>(n);
     std::size_t count = 0;
     for (std::size_t i = 0; i < g.rows; ++i) {
       s.scores[i] = g.square_distance(centre, i);

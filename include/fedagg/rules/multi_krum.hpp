@@ -53,7 +53,7 @@ struct multi_krum {
     const std::size_t kept = g.rows - static_cast<std::size_t>(f);
     if (select > 0 && static_cast<std::uint64_t>(select) > kept) return errc::too_few_clients;
     const std::size_t selected = select > 0 ? static_cast<std::size_t>(select) : kept;
-    const auto order = memory.take<detail::ranked>(g.rows);
+    const auto order = memory.room<detail::ranked>(g.rows);
     detail::krum_scores(g, count, power, order, s.scores);
     for (std::size_t i = 0; i < g.rows; ++i) order[i] = {s.scores[i], i};
     detail::smallest_first(order, selected);

@@ -40,11 +40,11 @@ struct sign_guard {
     const std::size_t n = g.rows;
     if (n == 0) return errc::too_few_clients;
     if (g.signs.size() != n) return errc::rule_failed;
-    const auto order = memory.take<detail::ranked>(n);
+    const auto order = memory.room<detail::ranked>(n);
     for (std::size_t i = 0; i < n; ++i) order[i] = {detail::square_root(g.square_norms[i]), i};
     detail::smallest_first(order, n / 2 + 1);
     const double median = detail::midpoint(order[(n - 1) / 2].value, order[n / 2].value);
-    const auto ordinary = memory.take<unsigned char>(n);
+    const auto ordinary = memory.room<unsigned char>(n);
     if (clustering == sign_clustering::two_means)
       detail::larger_of_two_means(g.signs, memory, ordinary);
     else

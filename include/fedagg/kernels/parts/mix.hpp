@@ -10,7 +10,7 @@
 
 namespace fedagg::inline FEDAGG_ABI_FLAGS::impl {
 
-template <class Isa>
+template <class Isa, class Late = void>
 struct mix_kernel;
 
 /// A map in which every client has one share or none in each mixed row. A mixed row is then a sum, over groups of four

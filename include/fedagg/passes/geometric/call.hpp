@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <span>
-#include <tuple>
 #include <utility>
 
 #include <fedagg/core/chain.hpp>
@@ -33,7 +32,8 @@ struct kernel_user {
 struct rule_call {
   const void* self = nullptr;
   errc (*coefficients)(const void* self, const geometry& g, arena& memory, solution& s) = nullptr;
-  errc (*combine)(const void* self, std::span<const double> weights, std::span<double> a, double& divisor) = nullptr;
+  errc (*combine)(const void* self, detail::slice<const double> weights, detail::slice<double> a,
+                  double& divisor) = nullptr;
   errc (*second)(const void* self, std::size_t selected, nearest_values& v) = nullptr;
   void* columns = nullptr; ///< of a rule on columns: its coordinate_kernel
   errc (*decide)(const void* self, void* columns, std::size_t declared, std::size_t present, outcome& o) = nullptr;
@@ -57,7 +57,7 @@ struct geometric_call;
 struct measure_request {
   const geometric_call& call;
   const cohort& clients;
-  std::span<const basic_named_tensor<void>> out;
+  detail::slice<const basic_named_tensor<void>> out;
   const options& how;
   round_buffers& b;
   arena& memory;
@@ -75,8 +75,8 @@ struct chain_calls {
   /// row may be made of several.
   errc (*mix)(detail::slice<const stage_call> stages, geometry& g, arena& memory, affine_map& map, bool& mixed);
   /// Coefficients of the rows that come out as shares of the rows that go in; see detail::spread.
-  double (*spread)(const affine_map& map, std::span<const double> c, std::span<double> shares) noexcept;
-  affine_map (*rows_of)(const affine_map& map, std::span<const double> marks, arena& memory);
+  double (*spread)(const affine_map& map, detail::slice<const double> c, detail::slice<double> shares) noexcept;
+  affine_map (*rows_of)(const affine_map& map, detail::slice<const double> marks, arena& memory);
   /// Calls `user` with a kernel on the rows that the stages make.
   findings (*with_mixed)(const tile_kernel& kernel, const affine_map& map, const kernel_user& user);
 };
@@ -186,7 +186,7 @@ rule_call erase_rule(const Rule& rule, coordinate_kernel<Rule>& columns) noexcep
         return user.use(user.self, erase(kernel));
       };
   } else if constexpr (linear_rule<Rule>) {
-    r.combine = [](const void* self, std::span<const double> w, std::span<double> a, double& divisor) {
+    r.combine = [](const void* self, detail::slice<const double> w, detail::slice<double> a, double& divisor) {
       return static_cast<const Rule*>(self)->combine(w, a, divisor);
     };
   } else {

@@ -43,7 +43,7 @@ public:
 private:
   void server_row(const cohort& clients) {
     trusted_.clear();
-    for (const named_tensor& e : clients.trusted()) trusted_.add(e.name, e.tensor, e.policy);
+    for (const named_tensor& e : clients.trusted_row()) trusted_.add(e.name, e.tensor, e.policy);
   }
 
   /// All distances, and the inner products where there is an origin.
@@ -94,13 +94,13 @@ private:
       server_.add(trusted_);
       if (clients.has_base()) {
         base_.clear();
-        for (const named_tensor& e : clients.base()) base_.add(e.name, e.tensor, e.policy);
+        for (const named_tensor& e : clients.base_row()) base_.add(e.name, e.tensor, e.policy);
         server_.base(base_);
       }
       if (f.code = rows_pass<Void>(server_, alone, own_, how).run(); f.code != errc::ok) return f;
       norms_[n] = products_[n] = own_.rows()[0].squared_norm;
       if (!is_finite(norms_[n])) {
-        const std::size_t place = fault_of<Void>(b, how, clients.trusted());
+        const std::size_t place = fault_of<Void>(b, how, clients.trusted_row());
         f.code = static_cast<errc>(place % fault_reasons);
         f.tensor = place / fault_reasons;
         return f;
@@ -122,9 +122,9 @@ private:
     g.has_origin = clients.has_origin();
     g.has_trusted = with;
     g.known = needs;
-    if (g.has_origin) g.square_norms = {norms_.data(), g.order()};
+    if (g.has_origin) g.square_norms = detail::span_of(norms_.data(), g.order());
     if (request.counts) g.signs = {signs_.data(), left};
-    if (g.has_origin && with) g.with_trusted = {products_.data(), g.order()};
+    if (g.has_origin && with) g.with_trusted = detail::span_of(products_.data(), g.order());
     return f;
   }
 
@@ -174,14 +174,14 @@ private:
     g = {};
     g.rows = b.present.size();
     g.known = geometry_needs::nothing;
-    g.sampled = sampled_;
+    g.sampled = detail::span_of(sampled_.data(), sampled_.size());
     return all;
   }
 
   /// The first tensor of a row with a NaN or Inf and the reason, as a place; `client_range`, because of its norm, if
   /// there is none.
   template <class Void = void>
-  static std::size_t fault_of(const round_buffers& b, const options& how, std::span<const named_tensor> row) {
+  static std::size_t fault_of(const round_buffers& b, const options& how, detail::slice<const named_tensor> row) {
     std::size_t at = 0;
     for (const segment& s : b.segments.each()) {
       while (!how.where.contains(row[at].name)) ++at;
@@ -197,7 +197,7 @@ private:
   template <class Void = void>
   void blame(const cohort& clients, const options& how, round_buffers& b, findings& f) {
     if (clients.has_base()) {
-      const std::size_t place = fault_of<Void>(b, how, clients.base());
+      const std::size_t place = fault_of<Void>(b, how, clients.base_row());
       if (static_cast<errc>(place % fault_reasons) == errc::non_finite) {
         f.code = errc::non_finite;
         f.tensor = place / fault_reasons;
@@ -206,7 +206,7 @@ private:
     }
     for (std::size_t k = 0; k < b.present.size(); ++k)
       if (!is_finite(norms_[k]) || !is_finite(products_[k]))
-        b.fault_place[b.present[k]] = fault_of<Void>(b, how, clients.tensors(b.present[k]));
+        b.fault_place[b.present[k]] = fault_of<Void>(b, how, clients.row(b.present[k]));
   }
 
   gram_table gram_;

@@ -3,7 +3,6 @@
 #define FEDAGG_PASSES_GEOMETRIC_WITH_CALL_HPP
 
 #include <cstddef>
-#include <tuple>
 #include <utility>
 
 #include <fedagg/core/chain.hpp>
@@ -30,9 +29,9 @@ errc mix_stages(detail::slice<const stage_call> stages, geometry& g, arena& memo
       continue;
     }
     // A row that several clients make up is nobody's: a trusted client is not found among them.
-    const auto nobody = memory.take<std::size_t>(g.rows);
+    const auto nobody = memory.room<std::size_t>(g.rows);
     for (std::size_t& k : nobody) k = static_cast<std::size_t>(-1);
-    g.clients = nobody;
+    g.clients = detail::span_of(nobody.data(), g.rows);
   }
   return errc::ok;
 }
@@ -60,24 +59,32 @@ errc with_call(const Rule& rule, const F& f) {
   return f(call);
 }
 
+/// Fills in what stands before the rule of a chain, and returns the rule.
+template <class First, class... Rest>
+const auto& take_apart(const field_list<First, Rest...>& parts, stage_call* stage) noexcept {
+  if constexpr (sizeof...(Rest) == 0) {
+    return parts.first;
+  } else {
+    *stage = erase_stage(parts.first);
+    return take_apart(parts.rest, stage + 1);
+  }
+}
+
 /// The same of a chain.
 template <class... Parts, class F>
 errc with_call(const chained<Parts...>& chain, const F& f) {
-  constexpr std::size_t last = sizeof...(Parts) - 1;
-  using rule_type = std::tuple_element_t<last, std::tuple<Parts...>>;
+  stage_call stages[sizeof...(Parts) - 1];
+  const auto& rule = take_apart(chain.parts, stages);
+  using rule_type = std::remove_cvref_t<decltype(rule)>;
   geometric_call call;
   coordinate_kernel<rule_type> columns;
-  std::apply([&](const auto&... part) { (note_part(part, call), ...); }, chain.parts);
+  detail::with_fields([&](const auto&... part) { (note_part(part, call), ...); }, chain.parts);
   call.needs = needs_of_all<Parts...>();
   call.measure = measuring::of<rule_type, needs_of_all<Parts...>()>();
   call.chain = machinery_of_chains();
-  call.rule = erase_rule(std::get<last>(chain.parts), columns);
-  return [&]<std::size_t... I>(std::index_sequence<I...>) {
-    const stage_call stages[] = {erase_stage(std::get<I>(chain.parts))...};
-    call.stages = stages;
-    return f(call);
-  }
-  (std::make_index_sequence<last>{});
+  call.stages = stages;
+  call.rule = erase_rule(rule, columns);
+  return f(call);
 }
 
 } // namespace fedagg::inline FEDAGG_ABI_FLAGS::impl

@@ -33,32 +33,45 @@ struct gram_query {
 class gram_table {
 public:
   /// The clients that the matrices are about, ascending: those that sent finite values of the right layout.
-  std::span<const std::size_t> clients() const noexcept { return clients_; }
+  template <class Void = void>
+  std::span<const std::size_t> clients() const noexcept {
+    return detail::span_of(clients_.data(), clients_.size());
+  }
   /// Clients and the trusted row.
   std::size_t order() const noexcept { return order_; }
   /// order() x order(), symmetric, zeros on the diagonal.
-  std::span<const double> distances() const noexcept { return distances_; }
+  template <class Void = void>
+  std::span<const double> distances() const noexcept {
+    return detail::span_of(distances_.data(), distances_.size());
+  }
   /// order() x order() about the origin, and its diagonal; empty for models without a base.
-  std::span<const double> products() const noexcept { return products_; }
-  std::span<const double> square_norms() const noexcept { return square_norms_; }
+  template <class Void = void>
+  std::span<const double> products() const noexcept {
+    return detail::span_of(products_.data(), products_.size());
+  }
+  template <class Void = void>
+  std::span<const double> square_norms() const noexcept {
+    return detail::span_of(square_norms_.data(), square_norms_.size());
+  }
   /// Reads of the cohort: one, or two if some rows were too close together for their inner products.
   unsigned passes() const noexcept { return passes_; }
   /// Why clients were left out, one for each client of the cohort (`try_gram` only).
-  detail::slice<const errc> faults() const noexcept { return buffers_.fault; }
+  detail::slice<const errc> faults() const noexcept { return buffers_.fault.each(); }
   /// For a refused call: the tensor it is about.
   std::string_view tensor_name() const noexcept { return buffers_.result.tensor_name; }
 
   /// The same as rules see it.
+  template <class Void = void>
   geometry view() const noexcept {
     geometry g;
     g.rows = clients_.size();
     g.has_origin = !products_.empty();
     g.has_trusted = order_ > clients_.size();
     g.known = geometry_needs::distances;
-    g.square_norms = square_norms_;
-    if (g.has_origin && g.has_trusted) g.with_trusted = products().subspan(g.rows * order_);
-    g.distances = distances_;
-    g.products = products_;
+    g.square_norms = square_norms();
+    if (g.has_origin && g.has_trusted) g.with_trusted = detail::span_of(products_.data() + g.rows * order_, order_);
+    g.distances = distances();
+    g.products = products();
     return g;
   }
 

@@ -32,7 +32,7 @@ bool has_budget(const R& rule) noexcept {
 
 /// Cuts trusted weights at `cap` (0: never) and scales them by a power of two to at most one: no sum of weights
 /// overflows, no share of one is lost below the normal numbers. `equal` says whether they all agree.
-inline errc tame_weights(std::span<double> w, double cap, bool& equal) noexcept {
+inline errc tame_weights(detail::slice<double> w, double cap, bool& equal) noexcept {
   double largest = 0;
   equal = true;
   for (double& x : w) {
@@ -52,7 +52,7 @@ class round_base {
 protected:
   static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
 
-  round_base(const cohort& clients, std::span<const basic_named_tensor<void>> out, const options& how,
+  round_base(const cohort& clients, detail::slice<const basic_named_tensor<void>> out, const options& how,
              round_buffers& b) noexcept
       : clients_(clients), out_(out), how_(how), b_(b), o_(b.result) {}
 
@@ -70,6 +70,7 @@ protected:
   }
 
   /// Layouts and weights, by policy.
+  template <class Void = void>
   errc admit_clients() {
     b_.fault.assign(clients_.size(), errc::ok);
     // One more for the trusted row.
@@ -80,7 +81,7 @@ protected:
       const errc fault = client_fault(clients_, i, out_, how_, b_, tensor, name);
       if (fault == errc::ok) continue;
       b_.fault[i] = fault;
-      note(i, fault, tensor, name);
+      note<Void>(i, fault, tensor, name);
       // What no client can cause: a view of the caller's that points nowhere.
       const bool callers = fault != errc::client_layout && fault != errc::invalid_weight;
       if (callers || how_.on_bad_client != bad_client::reject) return fault;
@@ -105,6 +106,7 @@ protected:
   }
 
   /// The clients that a sweep found at fault, by policy.
+  template <class Void = void>
   errc drop_bad() {
     errc first = errc::ok;
     for (std::size_t i = 0; i < clients_.size(); ++i) {
@@ -112,7 +114,7 @@ protected:
       if (place == nowhere || b_.fault[i] != errc::ok) continue;
       b_.fault[i] = static_cast<errc>(place % fault_reasons);
       if (first == errc::ok) first = b_.fault[i];
-      note(i, b_.fault[i], place / fault_reasons, out_[place / fault_reasons].name);
+      note<Void>(i, b_.fault[i], place / fault_reasons, out_[place / fault_reasons].name);
     }
     return how_.on_bad_client == bad_client::reject ? errc::ok : first;
   }
@@ -132,6 +134,7 @@ protected:
     o_.tensor_name = out_[f.tensor].name;
   }
 
+  template <class Void>
   void note(std::size_t client, errc reason, std::size_t tensor, std::string_view name) {
     const rejection r{client, clients_.id(client), reason, tensor, name};
     std::size_t at = o_.rejected.size();
@@ -140,7 +143,7 @@ protected:
   }
 
   const cohort& clients_;
-  std::span<const basic_named_tensor<void>> out_;
+  detail::slice<const basic_named_tensor<void>> out_;
   const options& how_;
   round_buffers& b_;
   outcome& o_;
