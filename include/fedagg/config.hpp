@@ -37,7 +37,8 @@
 // A user's rule has no target attribute: it is inlined into the kernel that has, or it would run in pieces.
 #define FEDAGG_FLATTEN [[gnu::flatten, gnu::noinline]]
 #else
-// With one instruction set nothing depends on it, and g++ 12 for AArch64 ends in an internal error on some such kernels.
+// With one instruction set nothing depends on it, and g++ 12 for AArch64 ends in an internal error on some such
+// kernels.
 #define FEDAGG_FLATTEN [[gnu::noinline]]
 #endif
 #if defined(__clang__)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include <fedagg/core/list.hpp>
-
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
+
+#include <fedagg/core/list.hpp>
 
 #include "support/catch.hpp"
 

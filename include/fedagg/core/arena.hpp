@@ -75,7 +75,7 @@ private:
     std::size_t size;
   };
 
-  void* take_bytes(std::size_t count, std::size_t size) {
+  FEDAGG_NOINLINE void* take_bytes(std::size_t count, std::size_t size) {
     if (count == 0) return nullptr;
     const bool fits = count <= static_cast<std::size_t>(PTRDIFF_MAX) / 2 / size;
     // A request beyond all memory raises what allocation raises in this build.

@@ -53,8 +53,7 @@ public:
   }
 
   /// The distances from sum_j b_j (direction j) to the rows, given its projections; returns its own square norm.
-  double distances(slice<const double> b, slice<const double> projections,
-                   slice<double> out) const noexcept {
+  double distances(slice<const double> b, slice<const double> projections, slice<double> out) const noexcept {
     double square = 0;
     for (std::size_t i = 0; i < b.size(); ++i) square = plus(square, times(b[i], projections[i]));
     if (square < 0) square = 0;

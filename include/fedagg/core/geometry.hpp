@@ -41,7 +41,7 @@ struct geometry {
   std::span<const double> distances = {};    ///< order() x order(), symmetric, zeros on the diagonal
   std::span<const double> products = {};     ///< order() x order(), about the origin; empty without one
   std::span<const double> weights = {};      ///< rows: the clients' claims, for rules that were told to trust them
-  detail::slice<const row_signs> signs = {};     ///< rows, for rules that ask for `needs_signs`
+  detail::slice<const row_signs> signs = {}; ///< rows, for rules that ask for `needs_signs`
   std::span<const double> sampled = {};      ///< rows x rows distances of each sample of a sampling rule, one by one
   std::span<const std::size_t> clients = {}; ///< rows: whose row it is; empty where row i is client i
 

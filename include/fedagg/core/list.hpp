@@ -51,7 +51,8 @@ public:
   constexpr slice first(std::size_t count) const noexcept { return {data_, count}; }
   constexpr slice subspan(std::size_t at) const noexcept { return {data_ + at, size_ - at}; }
   constexpr slice subspan(std::size_t at, std::size_t count) const noexcept { return {data_ + at, count}; }
-  constexpr operator std::span<T>() const noexcept { return {data_, size_}; }
+  constexpr std::span<T> span() const noexcept { return {data_, size_}; }
+  constexpr operator std::span<T>() const noexcept { return span(); }
 
 private:
   T* data_ = nullptr;

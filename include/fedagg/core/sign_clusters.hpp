@@ -43,7 +43,8 @@ struct signs_mean {
 
 /// Marks the rows of the larger of two clusters, of equal ones that of the first row; all where their signs are the
 /// same. O(n^2).
-inline void larger_of_two_means(detail::slice<const row_signs> signs, arena& memory, detail::slice<unsigned char> mark) {
+inline void larger_of_two_means(detail::slice<const row_signs> signs, arena& memory,
+                                detail::slice<unsigned char> mark) {
   const std::size_t n = signs.size();
   row_signs centre[2] = {signs[0], signs[0]};
   double farthest = 0;
@@ -92,7 +93,8 @@ inline double sign_bandwidth(detail::slice<const row_signs> signs, arena& memory
 /// Each row moves to the mean of those within the bandwidth until it stays; of places within the bandwidth of each
 /// other the one with the most rows around it is a centre. A row belongs to the nearest centre, or to none beyond the
 /// bandwidth. O(n^2) per step, 300 at most.
-inline void largest_of_mean_shift(detail::slice<const row_signs> signs, arena& memory, detail::slice<unsigned char> mark) {
+inline void largest_of_mean_shift(detail::slice<const row_signs> signs, arena& memory,
+                                  detail::slice<unsigned char> mark) {
   const std::size_t n = signs.size();
   // Shares are at most one: what rounding does to a row on the rim.
   const double reach = plus(sign_bandwidth(signs, memory), 1e-12), square = times(reach, reach);

@@ -15,7 +15,7 @@ namespace fedagg::inline FEDAGG_ABI::detail {
 /// times smaller than they are.
 struct principal_axes {
   static constexpr std::size_t most = 8;
-  slice<double> entries;   ///< axis after axis, one of each row that there is
+  slice<double> entries;       ///< axis after axis, one of each row that there is
   double widths[most] = {};    ///< the eigenvalues
   std::size_t count = 0;       ///< how many axes
   double floor = 0, noise = 0; ///< what the top eigenvalue is not below without some rows, and the error of all of them

@@ -187,7 +187,7 @@ rule_call erase_rule(const Rule& rule, coordinate_kernel<Rule>& columns) noexcep
       };
   } else if constexpr (linear_rule<Rule>) {
     r.combine = [](const void* self, detail::slice<const double> w, detail::slice<double> a, double& divisor) {
-      return static_cast<const Rule*>(self)->combine({w.data(), w.size()}, {a.data(), a.size()}, divisor);
+      return static_cast<const Rule*>(self)->combine(w.span(), a.span(), divisor);
     };
   } else {
     r.columns = &columns;
