@@ -134,7 +134,7 @@ protected:
     o_.tensor_name = out_[f.tensor].name;
   }
 
-  template <class Void>
+  template <class Void = void>
   void note(std::size_t client, errc reason, std::size_t tensor, std::string_view name) {
     const rejection r{client, clients_.id(client), reason, tensor, name};
     std::size_t at = o_.rejected.size();
