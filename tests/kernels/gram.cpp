@@ -8,7 +8,7 @@ namespace impl = fedagg::impl;
 
 namespace {
 
-enum class what { exact, rounded, differences };
+using what = impl::gram_kind;
 constexpr what all_kinds_of_sums[] = {what::exact, what::rounded, what::differences};
 
 /// The definition, one rounding at a time: coordinate j belongs to lane j mod 8, lanes l and l + 4 are added up, then 2
@@ -25,15 +25,9 @@ double defined(what kind, const std::vector<double>& x, const std::vector<double
   return lane[0];
 }
 
-template <class Isa>
-void run(what kind, const impl::gram_tile& t, double* into) {
-  impl::add_tile(impl::gram_kernel<Isa>::calls().blocks[static_cast<int>(kind)], t, into);
-}
-
 /// Whether the instruction set in use does what is defined, for floats (exact products) or doubles.
 void check(what kind, std::size_t order, std::size_t count, bool some_blocks) {
   standard_mode();
-  constexpr std::size_t block = 64, stride = block + 8;
   std::mt19937_64 random(order * 100 + count);
   std::vector<std::vector<double>> x(order, std::vector<double>(count));
   for (auto& row : x)
@@ -43,27 +37,39 @@ void check(what kind, std::size_t order, std::size_t count, bool some_blocks) {
     }
   fedagg::impl::on_active_isa([&](auto tag) {
     using k = impl::gram_kernel<decltype(tag)>;
-    // Behind the rows there are others up to a whole register block.
-    std::vector<double> memory((order + 3) * stride + 8, 1e300);
-    auto* rows = memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64 / 8;
-    for (std::size_t i = 0; i < order; ++i)
-      k::calls().doubles(x[i].data(), nullptr, count, rows + i * stride, block);
+    const impl::gram_calls& calls = k::calls();
+    const impl::gram_blocks& blocks = calls.blocks[static_cast<int>(kind)];
+    // Rows of whole groups of lanes, anywhere in memory; behind the last one others up to a whole register block.
+    const std::size_t padded = (count + 7) / 8 * 8;
+    std::vector<std::vector<std::byte>> memory(order, std::vector<std::byte>(padded * sizeof(double) + 8));
+    std::vector<const void*> rows;
+    for (std::size_t i = 0; i < order; ++i) {
+      const std::vector<float> single(x[i].begin(), x[i].end());
+      std::byte* to = memory[i].data() + i % 2 * 8;
+      kind == what::exact ? calls.floats(single.data(), nullptr, count, to)
+                          : calls.doubles(x[i].data(), nullptr, count, to);
+      rows.push_back(to);
+    }
+    rows.resize(order + impl::gram_panel - 1, rows[0]);
+    // What is asked for need not be of any use.
+    const std::vector<const std::byte*> ahead(order, memory[0].data());
     impl::gram_tile t;
-    t.rows = rows;
-    t.stride = stride;
+    t.rows = rows.data();
     t.order = order;
-    t.count = count;
-    t.block = block;
-    const std::size_t panels = (order + k::panel - 1) / k::panel;
+    t.count = padded;
+    t.ahead = ahead.data();
+    t.ahead_rows = count % 2 * order;
+    t.ahead_bytes = 64 * (count % 5);
+    const std::size_t panels = (order + blocks.panel - 1) / blocks.panel;
     std::vector<unsigned char> wanted(panels * (panels + 1) / 2);
     for (std::size_t i = 0; i < wanted.size(); i += 2) wanted[i] = 1;
     if (some_blocks) t.wanted = wanted.data();
     std::vector<double> into(order * (order + 1) / 2, 0.25);
-    run<decltype(tag)>(kind, t, into.data());
+    impl::add_tile(blocks, t, into.data());
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < order; ++i)
       for (std::size_t j = 0; j <= i; ++j) {
-        const std::size_t which = i / k::panel * (i / k::panel + 1) / 2 + j / k::panel;
+        const std::size_t which = i / blocks.panel * (i / blocks.panel + 1) / 2 + j / blocks.panel;
         volatile double want = 0.25;
         if (!some_blocks || wanted[which]) want = want + defined(kind, x[i], x[j], count);
         wrong += bits_of(into[i * (i + 1) / 2 + j]) != bits_of(static_cast<double>(want));
@@ -80,6 +86,7 @@ TEST_CASE("sums of a tile are as defined, to the bit") {
   for (const what kind : all_kinds_of_sums) {
     for (std::size_t order = 1; order <= 13; ++order)
       for (const std::size_t count : {1u, 7u, 8u, 9u, 31u, 64u}) check(kind, order, count, false);
+    for (const std::size_t count : {255u, 256u, 257u, 513u, 1024u}) check(kind, 7, count, false);
     for (std::size_t count = 1; count <= 64; ++count) check(kind, 5, count, false);
     for (const std::size_t order : {5u, 9u, 12u}) check(kind, order, 40, true);
   }
@@ -90,7 +97,9 @@ TEST_CASE("rows are centred in the arithmetic that is asked for") {
   std::mt19937_64 random(5);
   fedagg::impl::on_active_isa([&](auto tag) {
     using k = impl::gram_kernel<decltype(tag)>;
-    constexpr std::size_t block = 32, per_part = block / k::parts;
+    constexpr std::size_t block = 32;
+    using single = typename k::single;
+    CHECK(k::calls().float_size == sizeof(single));
     for (std::size_t count = 1; count <= block; ++count) {
       std::vector<float> x(count), c(count);
       std::vector<double> wide(count);
@@ -99,20 +108,24 @@ TEST_CASE("rows are centred in the arithmetic that is asked for") {
         c[j] = j % 3 ? static_cast<float>(uniform(random)) : x[j] * 1.0000001f;
         wide[j] = uniform(random);
       }
-      std::vector<double> single(block, 7), both(block, 7), alone(block, 7);
+      std::vector<single> less(block, 7), alone(block, 7);
+      std::vector<double> both(block, 7), copy(block, 7), widened(block, 7);
       const std::vector<double> doubles(x.begin(), x.end());
-      k::calls().floats_less(x.data(), c.data(), count, single.data(), block);
-      k::calls().doubles_less(doubles.data(), wide.data(), count, both.data(), block);
-      k::calls().floats(x.data(), nullptr, count, alone.data(), block);
+      k::calls().floats(x.data(), c.data(), count, less.data());
+      k::calls().floats(x.data(), nullptr, count, alone.data());
+      k::calls().widened(x.data(), c.data(), count, widened.data());
+      k::calls().doubles(doubles.data(), wide.data(), count, both.data());
+      k::calls().doubles(doubles.data(), nullptr, count, copy.data());
       std::size_t wrong = 0;
       for (std::size_t j = 0; j < (count + 7) / 8 * 8; ++j) {
-        // Where coordinate j lies: parts of `wide` lanes, one after the other.
-        const std::size_t at = j % 8 / k::wide * per_part + j / 8 * k::wide + j % k::wide;
         volatile float difference = j < count ? x[j] - c[j] : 0.0f;
         volatile double rounded = j < count ? static_cast<double>(x[j]) - wide[j] : 0.0;
-        wrong += bits_of(single[at]) != bits_of(static_cast<double>(difference));
-        wrong += bits_of(both[at]) != bits_of(static_cast<double>(rounded));
-        wrong += bits_of(alone[at]) != bits_of(j < count ? static_cast<double>(x[j]) : 0.0);
+        const double plain = j < count ? static_cast<double>(x[j]) : 0.0;
+        wrong += bits_of(static_cast<double>(less[j])) != bits_of(static_cast<double>(difference));
+        wrong += bits_of(widened[j]) != bits_of(static_cast<double>(difference));
+        wrong += bits_of(static_cast<double>(alone[j])) != bits_of(plain);
+        wrong += bits_of(both[j]) != bits_of(static_cast<double>(rounded));
+        wrong += bits_of(copy[j]) != bits_of(plain);
       }
       INFO("coordinates " << count);
       CHECK(wrong == 0);

@@ -35,6 +35,17 @@ struct one_tensor {
   std::byte* memory() { return bytes.data() + (64 - reinterpret_cast<std::uintptr_t>(bytes.data()) % 64) % 64; }
 };
 
+const impl::gram_calls& calls() {
+  return fedagg::impl::on_active_isa(
+      [](auto tag) -> const impl::gram_calls& { return impl::gram_kernel<decltype(tag)>::calls(); });
+}
+
+/// A float of a tile, whatever it has become.
+double value(const impl::gram_tile& t, std::size_t row, std::size_t j) {
+  return calls().float_size == 8 ? static_cast<const double*>(t.rows[row])[j]
+                                 : static_cast<double>(static_cast<const float*>(t.rows[row])[j]);
+}
+
 } // namespace
 
 TEST_CASE("chunks cover the tiles, are few, and depend on the shape alone") {
@@ -50,6 +61,7 @@ TEST_CASE("chunks cover the tiles, are few, and depend on the shape alone") {
       CHECK(s.chunks <= 256);
       CHECK((s.chunks <= 16 || s.chunks * impl::gram_pair(order, 0) <= std::size_t{1} << 22));
       CHECK(s.tiles_per_chunk * s.block() >= 16384);
+      CHECK(s.block(fedagg::dtype::f64) <= s.block());
     }
 }
 
@@ -74,12 +86,12 @@ TEST_CASE("the centre of models is a row of the lower middle norm, lowest index 
     impl::gram_tiles<> t(one.source, one.memory());
     t.choose_middle(0, 0, 100);
     CHECK(t.centre(0, 0, 100));
-    CHECK(t.exact(0));
+    CHECK(&t.products(0) == &calls().blocks[static_cast<int>(impl::gram_kind::exact)]);
     const auto tile = t.load(0, 0, 100, nullptr);
     // The row that became zero is the centre.
     for (std::size_t i = 0; i < x.n; ++i) {
       bool zero = true;
-      for (std::size_t j = 0; j < 3; ++j) zero = zero && tile.rows[i * tile.stride + j] == 0;
+      for (std::size_t j = 0; j < 3; ++j) zero = zero && value(tile, i, j) == 0;
       if (zero) return i;
     }
     return x.n;
@@ -101,8 +113,72 @@ TEST_CASE("a tile asks for the next one only where there is one in memory") {
   REQUIRE(first.ahead_rows == 3);
   CHECK(last.ahead_rows == 0);
   const auto again = t.load(0, 0, 1024, nullptr);
-  for (std::size_t i = 0; i < 3; ++i)
-    CHECK(again.ahead[i] == reinterpret_cast<const std::byte*>(x.row(i).data() + 1024));
+  for (std::size_t i = 0; i < 3; ++i) {
+    // A page, so that nothing is left out and nothing lies in two.
+    const auto* next = reinterpret_cast<const std::byte*>(x.row(i).data() + 1024);
+    CHECK(again.ahead[i] >= next);
+    CHECK(again.ahead[i] < next + 4096);
+    CHECK(reinterpret_cast<std::uintptr_t>(again.ahead[i]) % again.ahead_bytes == 0);
+  }
+  CHECK(again.ahead_bytes == 4096);
   const unsigned char wanted[] = {0, 1, 0};
   CHECK(t.load(0, 0, 1024, wanted).ahead_rows == 1);
+}
+
+TEST_CASE("rows are used where they lie, but what is centred, a fraction of a group, or a half") {
+  matrix<float> x(7, 1024);
+  for (std::size_t i = 0; i < x.n; ++i)
+    for (std::size_t j = 0; j < x.d; ++j) x.at(i, j) = static_cast<float>(i * 10000 + j);
+  const bool in_place = calls().float_size == sizeof(float);
+  one_tensor<float> one(x, gram_source::centring::none);
+  impl::gram_tiles<> t(one.source, one.memory());
+  const auto whole = t.load(0, 8, 16, nullptr);
+  CHECK(whole.count == 16);
+  for (std::size_t i = 0; i < x.n; ++i) {
+    CHECK((whole.rows[i] == x.row(i).data() + 8) == in_place);
+    CHECK(value(whole, i, 3) == x.at(i, 11));
+  }
+  for (std::size_t i = x.n; i < x.n + impl::gram_panel - 1; ++i) CHECK(whole.rows[i] != nullptr);
+  const auto fraction = t.load(0, 8, 13, nullptr);
+  CHECK(fraction.count == 16);
+  for (std::size_t i = 0; i < x.n; ++i) {
+    CHECK(fraction.rows[i] != x.row(i).data() + 8);
+    for (std::size_t j = 0; j < 16; ++j) CHECK(value(fraction, i, j) == (j < 13 ? x.at(i, j + 8) : 0.0f));
+  }
+  const unsigned char wanted[] = {0, 1, 0, 0, 1, 0, 0};
+  const auto some = t.load(0, 0, 1024, wanted);
+  // Differences are taken of doubles.
+  for (const std::size_t i : {1u, 4u}) CHECK(static_cast<const double*>(some.rows[i])[5] == x.at(i, 5));
+  for (std::size_t i = 0; i < x.n + impl::gram_panel - 1; ++i) CHECK(some.rows[i] != nullptr);
+
+  one_tensor<float> centred(x, gram_source::centring::last_row);
+  impl::gram_tiles<> c(centred.source, centred.memory());
+  REQUIRE(c.centre(0, 8, 16));
+  const auto less = c.load(0, 8, 16, nullptr);
+  for (std::size_t i = 0; i < x.n; ++i) CHECK(value(less, i, 3) == x.at(i, 11) - x.at(6, 11));
+
+  matrix<fedagg::bfloat16> h(2, 16);
+  for (std::size_t j = 0; j < h.d; ++j) h.at(1, j) = {static_cast<std::uint16_t>(0x3f80 + j)};
+  one_tensor<fedagg::bfloat16> halves(h, gram_source::centring::none);
+  impl::gram_tiles<> u(halves.source, halves.memory());
+  const auto wide = u.load(0, 0, 16, nullptr);
+  for (std::size_t j = 0; j < h.d; ++j) CHECK(value(wide, 1, j) == 1 + static_cast<double>(j) / 128);
+}
+
+TEST_CASE("rows of doubles are used where they lie; of many, those that lie on whole lines") {
+  for (const std::size_t n : {3u, 65u})
+    for (const std::size_t at : {0u, 1u}) {
+      matrix<double> x(n, 32);
+      for (std::size_t i = 0; i < n; ++i)
+        for (std::size_t j = 0; j < x.d; ++j) x.at(i, j) = static_cast<double>(i * 100 + j);
+      one_tensor<double> one(x, gram_source::centring::none);
+      impl::gram_tiles<> t(one.source, one.memory());
+      CHECK(&t.products(0) == &calls().blocks[static_cast<int>(impl::gram_kind::rounded)]);
+      const auto tile = t.load(0, at, 16, nullptr);
+      for (std::size_t i = 0; i < n; ++i) {
+        const double* from = x.row(i).data() + at;
+        CHECK((tile.rows[i] == from) == (n == 3 || reinterpret_cast<std::uintptr_t>(from) % 64 == 0));
+        CHECK(static_cast<const double*>(tile.rows[i])[5] == x.at(i, at + 5));
+      }
+    }
 }

@@ -137,44 +137,51 @@ struct row_partial {
 /// Virtual lanes of an inner product: fixed, so that they define the result.
 inline constexpr std::size_t gram_lanes = 8;
 
-/// Rows of doubles, `stride` apart, and what may be fetched from memory while they are multiplied.
+/// Rows of a tile and what may be fetched from memory while they are multiplied.
 struct gram_tile {
-  const double* rows = nullptr;
-  std::size_t stride = 0;
+  const void* const* rows = nullptr;     ///< of floats or doubles; behind the last one others up to a register block
   std::size_t order = 0;                 ///< rows
-  std::size_t count = 0;                 ///< coordinates
-  std::size_t block = 0;                 ///< coordinates of a whole tile
+  std::size_t count = 0;                 ///< coordinates, a multiple of gram_lanes
   const unsigned char* wanted = nullptr; ///< a flag for each register block, null for all
   const std::byte* const* ahead = nullptr;
   std::size_t ahead_rows = 0;
-  std::size_t ahead_step = 0; ///< bytes of gram_lanes elements
+  std::size_t ahead_bytes = 0; ///< of each of them
 };
 
-/// How terms of a row's sums are made: products that are exact, products rounded, squared differences.
+/// How terms of a row's sums are made: products of floats, which are exact, products rounded, squared differences.
 enum class gram_kind : unsigned char { exact, rounded, differences };
 
-/// The lane sums of a register block of rows from `a` on against rows from `b` on. The memory behind `ahead` and
-/// `further` is asked for meanwhile.
-using gram_sums = void (*)(const gram_tile& t, const double* a, const double* b, double* lanes, const std::byte* ahead,
-                           const std::byte* further) noexcept;
+/// Memory that a register block asks for, a piece after the other.
+struct gram_ahead {
+  const std::byte* const* pieces;
+  std::size_t turn; ///< steps of gram_lanes coordinates for each
+  std::size_t step; ///< bytes in each of them
+};
+
+/// The sums of a register block of the rows from `a` on against those from `b` on, row by row; `to` has room for a
+/// multiple of eight.
+using gram_sums = void (*)(const void* const* a, const void* const* b, std::size_t count, double* to,
+                           const gram_ahead& next) noexcept;
 
 /// Register blocks of one kind: `panel` rows against `panel` others, or against themselves; and where `few` is not
-/// zero, so many rows of both.
+/// zero, so many rows against `panel` others.
 struct gram_blocks {
   std::size_t panel, few;
-  gram_sums whole, square, few_whole, few_square;
+  gram_sums whole, square, few_whole;
 };
 
 /// An instruction set's part in the pass over all pairs of rows.
 struct gram_calls {
-  gram_blocks blocks[3]; ///< by gram_kind
-  // Rows as doubles, alone or minus a centre.
-  void (*doubles)(const double* x, const double* centre, std::size_t count, double* to, std::size_t block) noexcept;
-  void (*doubles_less)(const double* x, const double* centre, std::size_t count, double* to,
-                       std::size_t block) noexcept;
-  void (*floats)(const float* x, const float* centre, std::size_t count, double* to, std::size_t block) noexcept;
-  void (*floats_less)(const float* x, const float* centre, std::size_t count, double* to, std::size_t block) noexcept;
+  gram_blocks blocks[3];  ///< by gram_kind
+  std::size_t float_size; ///< bytes that a float takes for exact products: its own, or a double's
+  // Rows as exact products take them, and as doubles, minus a centre if there is one.
+  void (*floats)(const float* x, const float* centre, std::size_t count, void* to) noexcept;
+  void (*widened)(const float* x, const float* centre, std::size_t count, void* to) noexcept;
+  void (*doubles)(const double* x, const double* centre, std::size_t count, void* to) noexcept;
 };
+
+/// Register blocks are at most so large.
+inline constexpr std::size_t gram_panel = 5;
 
 /// Lane l plus lane l + 4, then 2, 1: the same tree whatever the vectors' width.
 inline double gram_total(const double* lane) noexcept {
@@ -185,32 +192,40 @@ inline double gram_total(const double* lane) noexcept {
   return FEDAGG_FP_KEEP(even + odd);
 }
 
-/// Adds a tile's sums to the lower triangle `into`, row by row. Behind the tile's rows there are finite ones up to a
-/// multiple of `panel`: what comes of them is not used.
+/// Adds a tile's sums to the lower triangle `into`, row by row.
 template <class Void = void>
 void add_tile(const gram_blocks& with, const gram_tile& t, double* into) noexcept {
   FEDAGG_FP_IN_ORDER
-  alignas(64) double lanes[4 * 4 * gram_lanes];
-  const std::size_t panel = with.panel;
+  alignas(64) double sums[(gram_panel * gram_panel + 7) / 8 * 8];
+  const std::size_t panel = with.panel, panels = (t.order + panel - 1) / panel;
+  std::size_t blocks = panels * (panels + 1) / 2;
+  if (t.wanted)
+    for (std::size_t i = blocks; i > 0; --i) blocks -= !t.wanted[i - 1];
+  // Each register block asks for some rows' next tiles, every line once and at its time: what is asked for faster than
+  // it comes is dropped, and what is asked for twice takes a place all the same. A single block reads its rows as
+  // streams, which the machine fetches by itself.
+  const std::size_t lines = t.ahead_bytes / 64, steps = t.count / gram_lanes;
+  const std::size_t at_once = t.ahead_rows * lines <= blocks * steps ? 1 : 2, turn = lines / at_once;
+  const bool more = blocks > 1 && turn > 0 && turn <= steps;
+  constexpr std::size_t most_turns = 8;
+  const std::size_t turns = !more ? 0 : steps / turn < most_turns ? steps / turn : most_turns;
+  const std::byte* rows_ahead[most_turns + 1] = {};
+  const gram_ahead next{rows_ahead, more ? turn : steps, more ? 64 * at_once : 0};
+  std::size_t asked = 0;
   for (std::size_t first = 0; first < t.order; first += panel) {
     const std::size_t rows = t.order - first < panel ? t.order - first : panel;
     const bool few = rows <= with.few;
-    const double* a = t.rows + first * t.stride;
-    const auto ahead = [&](std::size_t row) {
-      return row < t.ahead_rows ? t.ahead[row] : reinterpret_cast<const std::byte*>(a);
-    };
     for (std::size_t other = 0; other <= first; other += panel) {
-      const std::size_t which = first / panel * (first / panel + 1) / 2 + other / panel;
-      if (t.wanted && !t.wanted[which]) continue;
-      const bool square = other == first;
-      const gram_sums sums = few ? (square ? with.few_square : with.few_whole) : square ? with.square : with.whole;
-      // Each register block asks for two rows of the next tile.
-      sums(t, a, t.rows + other * t.stride, lanes, ahead(2 * which), ahead(2 * which + 1));
-      const std::size_t columns = few && square ? with.few : panel;
+      if (t.wanted && !t.wanted[first / panel * (first / panel + 1) / 2 + other / panel]) continue;
+      for (std::size_t i = 0; i <= turns; ++i)
+        rows_ahead[i] = i < turns && asked < t.ahead_rows ? t.ahead[asked++] : static_cast<const std::byte*>(t.rows[0]);
+      (few              ? with.few_whole
+       : other == first ? with.square
+                        : with.whole)(t.rows + first, t.rows + other, t.count, sums, next);
       for (std::size_t r = 0; r < rows; ++r) {
         double* row = into + (first + r) * (first + r + 1) / 2 + other;
-        for (std::size_t k = 0; k < columns && other + k <= first + r; ++k)
-          row[k] = FEDAGG_FP_KEEP(row[k] + gram_total(lanes + (r * columns + k) * gram_lanes));
+        for (std::size_t k = 0; k < panel && other + k <= first + r; ++k)
+          row[k] = FEDAGG_FP_KEEP(row[k] + sums[r * panel + k]);
       }
     }
   }

@@ -94,7 +94,7 @@ private:
         p.count = sampled - p.first_sample;
       }
       if (p.count == 0) continue;
-      source_.tiles += (p.count - 1) / source_.block() + 1;
+      source_.tiles += (p.count - 1) / source_.block(s.type) + 1;
       const any_tensor* const* row = b_.views.data() + s.position * n_;
       t_.views_.append(row, n_);
       if (query_.trusted) {
@@ -121,7 +121,7 @@ private:
     // Flags of rows and of register blocks, whose side is three at least.
     slot_bytes_ = (rows_bytes_ + source_.order + gram_pair(source_.order / 3 + 1, 0) + 63) / 64 * 64;
     b_.slots.assign(threads < chunks ? threads : chunks, 0);
-    b_.scratch.resize(b_.slots.size() * slot_bytes_ + 64);
+    b_.scratch.resize_for_overwrite(b_.slots.size() * slot_bytes_ + 64);
   }
 
   /// Adds up all chunks' triangles: of products, or of differences where `close_` asks for them.
@@ -152,10 +152,9 @@ private:
 
   void add_chunk(std::size_t index, std::byte* memory) noexcept {
     gram_tiles<Void> tiles(source_, memory);
-    const gram_blocks* const blocks_of = tiles.calls().blocks;
     auto* rows = reinterpret_cast<unsigned char*>(memory + rows_bytes_);
     auto* blocks = rows + source_.order;
-    if (by_difference_) mark_blocks(blocks_of[0].panel, rows, blocks);
+    if (by_difference_) mark_blocks(tiles.differences().panel, rows, blocks);
     double* into = t_.partial_.data() + index * pairs_;
     const std::size_t begin = index * source_.tiles_per_chunk;
     const std::size_t left = source_.tiles - begin;
@@ -164,18 +163,17 @@ private:
     for (std::size_t tile = begin; tile < end; ++tile) {
       if (part + 1 < t_.parts_.size() && t_.parts_[part + 1].first_tile == tile) ++part;
       const gram_part& p = t_.parts_[part];
-      const std::size_t from = (tile - p.first_tile) * source_.block();
-      const std::size_t count = p.count - from < source_.block() ? p.count - from : source_.block();
+      const std::size_t block = source_.block(p.from->type), from = (tile - p.first_tile) * block;
+      const std::size_t count = p.count - from < block ? p.count - from : block;
       if (by_difference_) {
         gram_tile t = tiles.load(part, from, count, rows);
         t.wanted = blocks;
-        add_tile(blocks_of[static_cast<int>(gram_kind::differences)], t, into);
+        add_tile(tiles.differences(), t, into);
         continue;
       }
       if (tile == begin && source_.centre == gram_source::centring::middle_row) tiles.choose_middle(part, from, count);
       if (!tiles.centre(part, from, count)) return blame(n_, p, errc::non_finite);
-      const gram_tile t = tiles.load(part, from, count, nullptr);
-      add_tile(blocks_of[static_cast<int>(tiles.exact(part) ? gram_kind::exact : gram_kind::rounded)], t, into);
+      add_tile(tiles.products(part), tiles.load(part, from, count, nullptr), into);
       for (std::size_t k = 0; k < source_.order; ++k)
         if (too_large(into[gram_pair(k, k)])) {
           into[gram_pair(k, k)] = 0;

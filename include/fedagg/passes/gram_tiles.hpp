@@ -41,10 +41,9 @@ struct gram_source {
   std::size_t tiles_per_chunk = 0;
   std::size_t chunks = 0;
 
-  /// Coordinates of a tile: with them the rows fill no more than the second-level cache. Of the order alone.
-  std::size_t block() const noexcept { return order <= 64 ? 1024 : order <= 128 ? 512 : 256; }
-  /// Doubles from row to row: a line more than a power of two, or all rows would share a few places of the cache.
-  std::size_t stride() const noexcept { return block() + gram_lanes; }
+  /// Coordinates of a tile: 4 KiB of each row, so that a register block's rows fit the first-level cache and memory is
+  /// read in long pieces; half of that of many rows of floats, for the second one. Of order and type alone.
+  std::size_t block(dtype type = dtype::f32) const noexcept { return order <= 128 && type != dtype::f64 ? 1024 : 512; }
   const any_tensor& view(std::size_t part, std::size_t row) const noexcept { return *views[part * (order + 1) + row]; }
 
   /// A chunk is a task and has a triangle of its own: at most so many, of at least so many coordinates. By the shape of
@@ -69,30 +68,29 @@ struct gram_source {
   }
 };
 
-/// Tiles of rows as doubles, centred, in one task's memory. Differences from a centre of floats are rounded to float,
-/// so that their products are exact in double: 2^-24 of a difference is all that a squared distance can lose.
+/// Tiles of rows: where they lie if they can be used as they are, else in one task's memory. Differences from a centre
+/// of floats are rounded to float, so that their products are exact in double: 2^-24 of a difference is all that a
+/// squared distance can lose.
 template <class Void = void>
 class gram_tiles {
 public:
   static std::size_t bytes(const gram_source& s) noexcept {
-    return (s.order + most_made_up) * s.stride() * sizeof(double) + 5 * s.block() * sizeof(double) +
-           2 * s.order * sizeof(double);
+    return s.order * pitch(s, sizeof(double)) + 5 * s.block() * sizeof(double) +
+           (3 * s.order + most_made_up) * sizeof(double);
   }
 
   /// `memory` is aligned to 64 bytes.
-  gram_tiles(const gram_source& source, std::byte* memory) noexcept : s_(source), block_(source.block()) {
-    rows_ = reinterpret_cast<double*>(memory);
-    doubles_ = rows_ + (s_.order + most_made_up) * s_.stride();
-    row_ = doubles_ + block_;
-    packed_centre_ = reinterpret_cast<std::byte*>(row_ + block_);
-    packed_row_ = packed_centre_ + block_ * sizeof(double);
-    floats_ = reinterpret_cast<float*>(packed_row_ + block_ * sizeof(double));
-    norms_ = reinterpret_cast<double*>(floats_ + 2 * block_);
+  gram_tiles(const gram_source& source, std::byte* memory) noexcept : s_(source), own_(memory) {
+    const std::size_t block = s_.block();
+    doubles_ = reinterpret_cast<double*>(own_ + s_.order * pitch(s_, sizeof(double)));
+    row_ = doubles_ + block;
+    packed_centre_ = reinterpret_cast<std::byte*>(row_ + block);
+    packed_row_ = packed_centre_ + block * sizeof(double);
+    floats_ = reinterpret_cast<float*>(packed_row_ + block * sizeof(double));
+    norms_ = reinterpret_cast<double*>(floats_ + 2 * block);
     ahead_ = reinterpret_cast<const std::byte**>(norms_ + s_.order);
-    std::memset(rows_ + s_.order * s_.stride(), 0, most_made_up * s_.stride() * sizeof(double));
+    rows_ = reinterpret_cast<const void**>(ahead_ + s_.order);
   }
-
-  const gram_calls& calls() const noexcept { return calls_; }
 
   /// Where models have no origin, any row near the others makes their differences small: that of the lower middle norm
   /// over a few coordinates, so that a minority of rows far away is not chosen. A row chosen badly costs time only.
@@ -151,24 +149,41 @@ public:
     return finite || !origin;
   }
 
-  /// The tile's rows, all or those that are `wanted`.
+  /// The tile's rows, all or those that are `wanted` because their differences are.
   gram_tile load(std::size_t part, std::size_t at, std::size_t count, const unsigned char* wanted) noexcept {
     const gram_part& p = s_.parts[part];
-    const std::size_t size = size_of(type_of(part));
-    const bool more = at + block_ < p.count && s_.sample.empty();
-    std::size_t ahead = 0;
+    const dtype type = type_of(part);
+    const std::size_t size = size_of(type), next = at + s_.block(type);
+    const bool exact = !wanted && singles(part);
+    const std::size_t pitch = gram_tiles::pitch(s_, exact ? calls_.float_size : sizeof(double));
+    gram_tile t;
+    t.ahead_bytes = s_.block(type) * size;
+    const void* any = nullptr;
     for (std::size_t k = 0; k < s_.order; ++k) {
       if (wanted && !wanted[k]) continue;
       const any_tensor& view = s_.view(part, k);
-      stage(type_of(part), fetch(part, view, at, count, packed_row_), count, rows_ + k * s_.stride());
-      if (more && (p.direct || view.contiguous()))
-        ahead_[ahead++] = static_cast<const std::byte*>(view.data()) + (at + block_) * size;
+      rows_[k] = any = stage(type, exact, fetch(part, view, at, count, packed_row_), count, own_ + k * pitch);
+      if (next < p.count && s_.sample.empty() && (p.direct || view.contiguous())) {
+        // What is asked for in one go lies in one page; what is before it was asked for with the tile before.
+        const auto* ahead = static_cast<const std::byte*>(view.data()) + next * size;
+        ahead_[t.ahead_rows++] = ahead + (0 - reinterpret_cast<std::uintptr_t>(ahead)) % t.ahead_bytes;
+      }
     }
-    return {rows_, s_.stride(), s_.order, count, block_, nullptr, ahead_, ahead, gram_lanes * size};
+    // Others in the place of rows that are not there: what comes of them is not used.
+    for (std::size_t k = 0; k < s_.order + most_made_up; ++k)
+      if (k >= s_.order || (wanted && !wanted[k])) rows_[k] = any;
+    t.rows = rows_;
+    t.order = s_.order;
+    t.count = (count + gram_lanes - 1) / gram_lanes * gram_lanes;
+    t.ahead = ahead_;
+    return t;
   }
 
-  /// True if the products of the tile are exact.
-  bool exact(std::size_t part) const noexcept { return type_of(part) != dtype::f64 && !centre_; }
+  /// How the tile's rows are to be summed.
+  const gram_blocks& products(std::size_t part) const noexcept {
+    return calls_.blocks[static_cast<int>(singles(part) ? gram_kind::exact : gram_kind::rounded)];
+  }
+  const gram_blocks& differences() const noexcept { return calls_.blocks[static_cast<int>(gram_kind::differences)]; }
 
   /// True if a row's part of the tile holds NaN or Inf.
   bool non_finite(std::size_t part, std::size_t row, std::size_t at, std::size_t count) const noexcept {
@@ -177,16 +192,22 @@ public:
   }
 
 private:
-  /// Rows of zeros behind the last one: fewer than a register block's.
-  static constexpr std::size_t most_made_up = 3;
+  /// Rows behind the last one: fewer than a register block's.
+  static constexpr std::size_t most_made_up = gram_panel - 1;
+
+  /// Bytes from row to row: a line more than a power of two, or all rows would share a few places of the cache.
+  static std::size_t pitch(const gram_source& s, std::size_t size) noexcept { return s.block() * size + 64; }
 
   dtype type_of(std::size_t part) const noexcept { return s_.parts[part].from->type; }
+
+  /// True if the tile's rows are floats, or doubles whose products are as exact.
+  bool singles(std::size_t part) const noexcept { return type_of(part) != dtype::f64 && !centre_; }
 
   /// For few elements.
   void to_doubles(dtype type, const void* x, std::size_t count, double* to) const noexcept {
     if (type == dtype::f64) return static_cast<void>(std::memcpy(to, x, count * sizeof(double)));
-    if (type != dtype::f32) widen_halves<Void>(type, x, count, floats_ + block_);
-    const void* from = type == dtype::f32 ? x : floats_ + block_;
+    if (type != dtype::f32) widen_halves<Void>(type, x, count, floats_ + s_.block());
+    const void* from = type == dtype::f32 ? x : floats_ + s_.block();
     for (std::size_t j = 0; j < count; ++j) {
       float single;
       std::memcpy(&single, static_cast<const std::byte*>(from) + j * sizeof single, sizeof single);
@@ -215,22 +236,28 @@ private:
     return to;
   }
 
-  void stage(dtype type, const void* x, std::size_t count, double* to) const noexcept {
+  /// The row as it is if it can be used so, else what is made of it in `own`: floats for exact products, or doubles.
+  const void* stage(dtype type, bool exact, const void* x, std::size_t count, std::byte* own) const noexcept {
+    const bool alone = !centre_ && !singles_ && x != packed_row_ && count % gram_lanes == 0;
+    // Of vectors of doubles each would lie in two lines, which is felt where a row is read many times.
+    const bool even = s_.order <= 64 || reinterpret_cast<std::uintptr_t>(x) % 64 == 0;
+    if (alone && (type == dtype::f64 ? even : type == dtype::f32 && exact && calls_.float_size == sizeof(float)))
+      return x;
     if (type == dtype::f64 || centre_) {
       if (type != dtype::f64) to_doubles(type, x, count, row_);
-      const auto* doubles = type == dtype::f64 ? static_cast<const double*>(x) : row_;
-      return (centre_ ? calls_.doubles_less : calls_.doubles)(doubles, centre_, count, to, block_);
+      calls_.doubles(type == dtype::f64 ? static_cast<const double*>(x) : row_, centre_, count, own);
+      return own;
     }
-    if (type != dtype::f32) widen_halves<Void>(type, x, count, floats_ + block_);
-    const auto* floats = type == dtype::f32 ? static_cast<const float*>(x) : floats_ + block_;
-    (singles_ ? calls_.floats_less : calls_.floats)(floats, singles_, count, to, block_);
+    if (type != dtype::f32) widen_halves<Void>(type, x, count, floats_ + s_.block());
+    const auto* floats = type == dtype::f32 ? static_cast<const float*>(x) : floats_ + s_.block();
+    (exact ? calls_.floats : calls_.widened)(floats, singles_, count, own);
+    return own;
   }
 
   const gram_source& s_;
   const gram_calls& calls_ =
       on_active_isa([](auto tag) -> const gram_calls& { return gram_kernel<decltype(tag)>::template calls<Void>(); });
-  std::size_t block_;
-  double* rows_;
+  std::byte* own_;
   double* doubles_; // a centre of floats whose differences do not fit a float
   double* row_;     // and a row
   std::byte* packed_centre_;
@@ -238,6 +265,7 @@ private:
   float* floats_; // halves as floats: the centre, then a row
   double* norms_;
   const std::byte** ahead_;
+  const void** rows_;
   const float* singles_ = nullptr; // the centre of this tile, one or none of the two
   const double* centre_ = nullptr;
   std::size_t middle_ = 0;
