@@ -206,9 +206,9 @@ void add_tile(const gram_blocks& with, const gram_tile& t, double* into) noexcep
   // streams, which the machine fetches by itself.
   const std::size_t lines = t.ahead_bytes / 64, steps = t.count / gram_lanes;
   const std::size_t at_once = t.ahead_rows * lines <= blocks * steps ? 1 : 2, turn = lines / at_once;
-  const bool more = blocks > 1 && turn > 0 && turn <= steps;
   constexpr std::size_t most_turns = 8;
-  const std::size_t turns = !more ? 0 : steps / turn < most_turns ? steps / turn : most_turns;
+  const bool more = blocks > 1 && turn > 0 && turn <= steps && steps <= most_turns * turn;
+  const std::size_t turns = more ? steps / turn : 0;
   const std::byte* rows_ahead[most_turns + 1] = {};
   const gram_ahead next{rows_ahead, more ? turn : steps, more ? 64 * at_once : 0};
   std::size_t asked = 0;
