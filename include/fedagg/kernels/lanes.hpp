@@ -79,11 +79,11 @@ public:
   }
 
 private:
-  template <class>
+  template <class, class>
   friend struct impl::lane_ops;
-  template <class>
+  template <class, class>
   friend struct impl::column_kernel;
-  template <class>
+  template <class, class>
   friend struct impl::stream_kernel;
   template <class>
   friend class column;
