@@ -133,6 +133,7 @@ private:
     unsigned seen = 0;
     for (std::size_t at = begin; at < end; at += tile) {
       const std::size_t count = end - at < tile ? end - at : tile;
+      if (in.n == 0) add({true, false}, rows, in.a, 0, 0, count, in.acc, to); // nobody's sum is zero
       for (std::size_t i = 0; i < in.n; ++i) {
         widen_halves<Void>(type, static_cast<const std::byte*>(in.rows[i]) + at * 2, count, row);
         add({i == 0, false}, rows, in.a + i, 1, 0, count, in.acc, to);
