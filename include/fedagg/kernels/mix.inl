@@ -47,15 +47,17 @@ struct mix_kernel<FEDAGG_ISA, Late> {
     return saw_overflow;
   }
 
-  /// Doubles of one subset's sums, see mix_plan.
+  /// Doubles of one subset's sums, see mix_plan. Those of four clients fit where two clients' tiles would be, so that
+  /// the table of n clients fits the tiles of n + 1.
   static constexpr std::size_t subset_lanes = 2 * wide;
+  static_assert(mix_plan::subsets * subset_lanes <= 2 * mixed_tile);
 
   /// The sums of all subsets of four clients but the empty one.
   template <class T>
   FEDAGG_TARGET FEDAGG_INLINE static void add_subsets(const T* const* from, const double* shares, double* to) noexcept {
     FEDAGG_FP_IN_ORDER
     for (std::size_t at = 0; at < subset_lanes; at += wide, to += wide) {
-      wide_f64 sum[16];
+      wide_f64 sum[mix_plan::subsets];
 #pragma GCC unroll 4
       for (std::size_t bit = 0; bit < mix_plan::group; ++bit) {
         const std::size_t alone = std::size_t{1} << bit;
@@ -77,7 +79,7 @@ struct mix_kernel<FEDAGG_ISA, Late> {
                                                             std::size_t begin, std::size_t count, double* table,
                                                             T* out) noexcept {
     FEDAGG_FP_IN_ORDER
-    constexpr std::size_t lanes = subset_lanes, group = mix_plan::group;
+    constexpr std::size_t lanes = subset_lanes, vectors = lanes / wide, group = mix_plan::group;
     target<T> to{nullptr, 1, false};
     for (std::size_t g = 0; g < plan.groups; ++g) std::memset(table + g * mix_plan::subsets * lanes, 0, lanes * 8);
     for (std::size_t j = 0; j < count; j += lanes) {
@@ -101,23 +103,23 @@ struct mix_kernel<FEDAGG_ISA, Late> {
       const T* const origin = base ? at(base, last[0]) : nullptr;
       for (std::size_t k = 0; k < plan.out; ++k) {
         const std::uint32_t* const pick = plan.picks + k * plan.groups;
-        wide_f64 sum[2] = {};
+        wide_f64 sum[vectors] = {};
         for (std::size_t g = 0; g < plan.groups; ++g) {
           const double* const part = table + pick[g] * lanes;
 #pragma GCC unroll 4
-          for (std::size_t v = 0; v < 2; ++v)
+          for (std::size_t v = 0; v < vectors; ++v)
             sum[v] = FEDAGG_FP_KEEP(sum[v] + s::template load<wide_f64>(part + v * wide));
         }
         if (origin) {
           const auto rest = s::template fill<double, wide>(plan.rests[k]);
 #pragma GCC unroll 4
-          for (std::size_t v = 0; v < 2; ++v)
+          for (std::size_t v = 0; v < vectors; ++v)
             sum[v] = FEDAGG_FP_KEEP(sum[v] + FEDAGG_FP_KEEP(rest * c::load_wide(origin + v * wide)));
         }
         to.out = out + k * (mixed_tile * sizeof(double) / sizeof(T));
         to.by = plan.by[k];
 #pragma GCC unroll 4
-        for (std::size_t v = 0; v < 2; v += target<T>::lanes / wide)
+        for (std::size_t v = 0; v < vectors; v += target<T>::lanes / wide)
           if (v * wide < left)
             sums::finish(to, sum + v, j + v * wide,
                          left - v * wide < target<T>::lanes ? left - v * wide : target<T>::lanes);

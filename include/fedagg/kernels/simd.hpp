@@ -81,6 +81,7 @@ inline constexpr unsigned saw_range = 4;
 inline constexpr std::size_t sum_streams_few = 6;
 inline constexpr std::size_t sum_streams = 5;
 inline constexpr std::size_t sum_block = 8192;
+static_assert(sum_streams <= sum_streams_few, "no group is larger");
 inline constexpr std::size_t sum_ahead = 2048;
 
 /// Sums as they were before something was added to them.
